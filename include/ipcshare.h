@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ipcshare.h - buffers shared in place between the ranks of one node
+ *
+ * A rank allocates memory (or registers what it has), a group of ranks shares buffers in one
+ * collective call, and from then on ipcshare_ptr() gives every rank a pointer into every other
+ * rank's buffer. Nothing is copied.
+ *
+ *	ipcshare_open -> ipcshare_alloc -> ipcshare_group_create -> ipcshare_share
+ *		-> ipcshare_ptr ... -> ipcshare_set_free -> ipcshare_group_free -> ipcshare_close
+ *
+ * Conventions of every function here, unless its comment says otherwise:
+ *  - It returns 0 or a negative enum ipcshare_status. Outputs are set on success and untouched
+ *    on failure. ipcshare_last_error() says more.
+ *  - Lengths and offsets are bytes. Ranks are group ranks, from 0.
+ *  - "collective" means: every rank of the group calls it, in the same order. It completes on
+ *    every rank and gives the same verdict on all of them.
+ *  - Functions that are not collective may be called from any thread. Collective calls on one
+ *    group are the caller's to serialise; different groups may be used at the same time.
+ *  - Handles (context, group, set, share) that were freed, and contexts inherited by fork, are
+ *    recognised: IPCSHARE_ERR_CLOSED, IPCSHARE_ERR_FORKED. This is best effort: the allocator
+ *    may give a new handle the address of an old one.
+ */
+#ifndef IPCSHARE_H
+#define IPCSHARE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define IPCSHARE_API __attribute__((visibility("default")))
+
+#define IPCSHARE_VERSION_MAJOR 0
+#define IPCSHARE_VERSION_MINOR 1
+#define IPCSHARE_VERSION_PATCH 0
+
+/* ---- Status and errors ------------------------------------------------------------------- */
+
+/* One status per cause that a caller can act on: X(name, number, text). */
+#define IPCSHARE_STATUS_LIST(X)                                                                    \
+	X(OK, 0, "success")                                                                        \
+	X(ERR_INVALID, -1, "an argument is NULL or out of range")                                  \
+	X(ERR_CLOSED, -2, "the handle is not alive: freed, abandoned or never made")               \
+	X(ERR_FORKED, -3, "the context was made before fork() and is dead in the child")           \
+	X(ERR_CONFIG, -4, "a setting has a value that is not accepted")                            \
+	X(ERR_NO_BACKEND, -5, "the backend is unknown or can't be used on this machine")           \
+	X(ERR_NO_MEMORY, -6, "out of memory or address space")                                     \
+	X(ERR_LIMIT, -7, "a limit is reached: file descriptors, mappings or a fixed maximum")      \
+	X(ERR_NOT_SHAREABLE, -8, "the pointer is not shareable memory of this context")            \
+	X(ERR_RANGE, -9, "the buffer runs past the end of its allocation")                         \
+	X(ERR_BUSY, -10, "still in use: shared, mapped by a peer, or owning live objects")         \
+	X(ERR_READ_ONLY, -11, "write access to memory that was shared read-only")                  \
+	X(ERR_OPEN_EXPORT, -12, "the allocation was exported without a whitelist before")          \
+	X(ERR_NOT_ALLOWED, -13, "this process is not on the owner's whitelist")                    \
+	X(ERR_STALE, -14, "the descriptor names memory that its owner has freed")                  \
+	X(ERR_PROTOCOL, -15, "bytes from another process are malformed or altered")                \
+	X(ERR_VERSION, -16, "the other process uses another layout of the shared bytes")           \
+	X(ERR_MISMATCH, -17, "the ranks called with arguments that don't fit together")            \
+	X(ERR_BOOTSTRAP, -18, "a bootstrap callback failed")                                       \
+	X(ERR_OTHER_NODE, -19, "the memory is on another node")                                    \
+	X(ERR_UNREACHABLE, -20, "the owner's broker can't be reached from here")                   \
+	X(ERR_PEER_DEAD, -21, "a peer process has ended")                                          \
+	X(ERR_TIMEOUT, -22, "a peer did not answer before the deadline")                           \
+	X(ERR_UNSUPPORTED, -23, "this backend or kernel can't do that")                            \
+	X(ERR_SYSTEM, -24, "a system call failed in a way the library does not expect")
+
+enum ipcshare_status {
+#define IPCSHARE_STATUS_ENUM(name, number, text) IPCSHARE_##name = number,
+	IPCSHARE_STATUS_LIST(IPCSHARE_STATUS_ENUM)
+#undef IPCSHARE_STATUS_ENUM
+};
+
+/**
+ * struct ipcshare_error - what went wrong last in this thread
+ * @status: enum ipcshare_status
+ * @rank: group rank it happened on or with, -1 if none is concerned
+ * @index: index of the buffer concerned, -1 if none
+ * @code: the system's (errno) or the backend's own number, 0 if none
+ * @stage: the step that failed, "export" or "import" for example; never NULL
+ * @text: the cause
+ * @hint: the likely remedy; may be empty
+ */
+struct ipcshare_error {
+	int status;
+	int rank;
+	int64_t index;
+	int64_t code;
+	const char *stage;
+	char text[256];
+	char hint[256];
+};
+
+/**
+ * ipcshare_last_error - detail of the last failure seen by this thread
+ *
+ * A collective that failed on another rank leaves that rank's detail here too.
+ * Return: never NULL; .status is 0 before the first failure. Valid until this thread's next
+ *         failing call.
+ */
+IPCSHARE_API const struct ipcshare_error *ipcshare_last_error(void);
+
+/**
+ * ipcshare_explain - the last failure of this thread as one line for a person
+ *
+ * "import: rank 2, buffer 17: cause (hint)". Return: never NULL; valid until the next call of this
+ * function in this thread.
+ */
+IPCSHARE_API const char *ipcshare_explain(void);
+
+/** ipcshare_strerror - constant text of a status; never NULL, also for unknown numbers */
+IPCSHARE_API const char *ipcshare_strerror(int status);
+
+/** ipcshare_status_name - "IPCSHARE_ERR_BUSY"; never NULL, also for unknown numbers */
+IPCSHARE_API const char *ipcshare_status_name(int status);
+
+/** ipcshare_version - "major.minor.patch" of the library that is linked in */
+IPCSHARE_API const char *ipcshare_version(void);
+
+/* ---- Context ------------------------------------------------------------------------------ */
+
+struct ipcshare_ctx;
+
+/**
+ * struct ipcshare_options - how to open a context; start from IPCSHARE_OPTIONS_INIT
+ * @size: sizeof(struct ipcshare_options), so that the struct can grow
+ * @backend: "host", or NULL for the default; IPCSHARE_BACKEND in the environment wins
+ * @device: device of backends that have devices, -1 for the current one; "host" ignores it
+ * @timeout_ms: deadline of every wait for a peer, 0 for the default; IPCSHARE_TIMEOUT wins
+ */
+struct ipcshare_options {
+	size_t size;
+	const char *backend;
+	int device;
+	unsigned timeout_ms;
+};
+#define IPCSHARE_OPTIONS_INIT { sizeof(struct ipcshare_options), NULL, -1, 0 }
+
+/**
+ * ipcshare_open - start using the library in this process
+ * @options: or NULL for the defaults
+ * @out: the context
+ *
+ * Starts one thread, the broker, that hands this process's memory to the peers it is shared with.
+ * Usually one context a process is enough.
+ *
+ * Return: 0; ERR_INVALID @out is NULL or options->size is wrong; ERR_CONFIG an IPCSHARE_* variable
+ *         has a bad value; ERR_NO_BACKEND; ERR_NO_MEMORY; ERR_LIMIT
+ * Cost:   tens of microseconds.
+ */
+IPCSHARE_API int ipcshare_open(const struct ipcshare_options *options, struct ipcshare_ctx **out);
+
+/**
+ * ipcshare_close - end a context; frees what ipcshare_alloc() gave and is still there
+ * @ctx: NULL does nothing
+ *
+ * Return: 0; ERR_BUSY groups, sets, shares or mappings of @ctx are alive, or a peer still uses its
+ *         memory (nothing was closed then); ERR_CLOSED; ERR_FORKED
+ */
+IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
+
+/**
+ * ipcshare_abandon - drop a context and all that belongs to it, whatever the state
+ * @ctx: NULL does nothing
+ *
+ * For the way out after a failure: talks to no peer, calls no driver, waits for nobody. Groups,
+ * sets, shares, memory and mappings of @ctx are gone afterwards. Peers keep what they have mapped.
+ * In a forked child it drops the inherited context.
+ *
+ * Return: 0; ERR_CLOSED
+ */
+IPCSHARE_API int ipcshare_abandon(struct ipcshare_ctx *ctx);
+
+/* Kinds of backend calls that are counted: X(name, text). */
+#define IPCSHARE_CALL_LIST(X)                                                                      \
+	X(ALLOC, "alloc")                                                                          \
+	X(FREE, "free")                                                                            \
+	X(EXPORT, "export")                                                                        \
+	X(ALLOW, "whitelist")                                                                      \
+	X(IMPORT, "import")                                                                        \
+	X(CLOSE_IMPORT, "close import")                                                            \
+	X(CLOSE_EXPORT, "close export")
+
+enum ipcshare_call {
+#define IPCSHARE_CALL_ENUM(name, text) IPCSHARE_CALL_##name,
+	IPCSHARE_CALL_LIST(IPCSHARE_CALL_ENUM)
+#undef IPCSHARE_CALL_ENUM
+	IPCSHARE_CALLS
+};
+
+/**
+ * struct ipcshare_counters - what a context has done since it was opened
+ * @calls: backend calls by kind (enum ipcshare_call), one per allocation concerned
+ * @call_ns: time spent in them, in nanoseconds
+ * @cache_hits: peers' allocations a share or map needed that were mapped already
+ * @cache_misses: those that had to be imported
+ * @open_exports: allocations exported without a whitelist (IPCSHARE_SHARE_OPEN)
+ * @bytes_mapped: peers' bytes mapped now
+ * @bytes_allocated: own bytes allocated or registered now
+ * @allocations: own allocations alive now
+ * @sets: sets alive now
+ * @groups: groups alive now
+ */
+struct ipcshare_counters {
+	size_t size;
+	uint64_t calls[IPCSHARE_CALLS];
+	uint64_t call_ns[IPCSHARE_CALLS];
+	uint64_t cache_hits;
+	uint64_t cache_misses;
+	uint64_t open_exports;
+	uint64_t bytes_mapped;
+	uint64_t bytes_allocated;
+	uint64_t allocations;
+	uint64_t sets;
+	uint64_t groups;
+};
+
+/**
+ * ipcshare_counters - read the counters
+ * @out: out->size must be sizeof(struct ipcshare_counters)
+ */
+IPCSHARE_API int ipcshare_counters(struct ipcshare_ctx *ctx, struct ipcshare_counters *out);
+
+/** ipcshare_call_name - "import" for IPCSHARE_CALL_IMPORT; never NULL */
+IPCSHARE_API const char *ipcshare_call_name(int call);
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/**
+ * ipcshare_alloc - memory that can be shared
+ * @len: 1 .. PTRDIFF_MAX; need not be whole pages
+ * @out: set to the first byte, aligned to a page
+ *
+ * The bytes start as zero and are reserved: using them can't fail later. Each call makes one
+ * allocation (on host one memfd: a descriptor and whole pages), so cut many small buffers from one
+ * allocation. Sharing any part of an allocation makes its whole pages reachable for the peers.
+ *
+ * Return: 0; ERR_INVALID; ERR_NO_MEMORY the machine has not that much left; ERR_LIMIT no file
+ *         descriptor left
+ * Cost:   a few system calls, and the kernel zeroes the pages.
+ * Source: memfd_create(2), fallocate(2).
+ */
+IPCSHARE_API int ipcshare_alloc(struct ipcshare_ctx *ctx, size_t len, void **out);
+
+/**
+ * ipcshare_free - give memory of ipcshare_alloc() back
+ * @ptr: what ipcshare_alloc() returned; NULL does nothing
+ *
+ * Peers drop the mappings that they only keep for reuse; the call waits for their answer.
+ *
+ * Return: 0; ERR_NOT_SHAREABLE freed before or not from ipcshare_alloc(); ERR_BUSY a set here holds
+ *         it, or a peer has it in a set or in ipcshare_map() (the memory stays); ERR_TIMEOUT a peer
+ *         is alive but does not answer
+ */
+IPCSHARE_API int ipcshare_free(struct ipcshare_ctx *ctx, void *ptr);
+
+/**
+ * ipcshare_register - make memory shareable that was allocated otherwise
+ * @ptr: first byte; on host page aligned, mapped MAP_SHARED from @fd
+ * @len: bytes
+ * @fd: on host the memfd (made with MFD_ALLOW_SEALING) that @ptr is mapped from; it is duplicated
+ *      and sealed against shrinking, and the whole of it becomes reachable for peers
+ *
+ * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE @ptr is not mapped from @fd, or @fd is no memfd that can
+ *         be sealed; ERR_BUSY the range overlaps one that is known; ERR_NO_MEMORY; ERR_LIMIT
+ */
+IPCSHARE_API int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t len, int fd);
+
+/** ipcshare_deregister - undo ipcshare_register(); errors as for ipcshare_free() */
+IPCSHARE_API int ipcshare_deregister(struct ipcshare_ctx *ctx, void *ptr);
+
+/* ---- Group ---------------------------------------------------------------------------------- */
+
+struct ipcshare_group;
+struct ipcshare_wait;
+
+/**
+ * struct ipcshare_bootstrap - how a group's ranks reach each other before they share memory
+ * @size: sizeof(struct ipcshare_bootstrap)
+ * @arg: passed to every callback
+ * @rank: of the caller, 0 .. nranks - 1
+ * @nranks: ranks of the group, all on one node
+ * @allgather: @len bytes of every rank, in rank order, into @all
+ * @allgatherv: lens[r] bytes of rank r, packed in rank order, into @all; lens are multiples of 64
+ * @barrier: returns when every rank has called it
+ * @release: or NULL; called once when the group is freed or abandoned. @broken is not 0 if a call
+ *           failed before, when a collective clean-up could wait for ever
+ *
+ * The callbacks return 0, or any other number for failure. While they wait they should call
+ * ipcshare_wait_tick(@wait) again and again, and return its result when that is not 0: so a dead
+ * peer or a deadline ends the wait, with its own status. <ipcshare_mpi.h> has a bootstrap over MPI.
+ */
+struct ipcshare_bootstrap {
+	size_t size;
+	void *arg;
+	int rank;
+	int nranks;
+	int (*allgather)(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len,
+			 void *all);
+	int (*allgatherv)(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
+			  const size_t *lens);
+	int (*barrier)(void *arg, struct ipcshare_wait *wait);
+	void (*release)(void *arg, int broken);
+};
+
+/**
+ * ipcshare_wait_tick - one look around while waiting in a bootstrap callback
+ *
+ * Yields, then sleeps a little longer at each call; now and then looks at the peers and the clock.
+ * Return: 0 go on; ERR_PEER_DEAD; ERR_TIMEOUT; the status with which a peer gave up
+ */
+IPCSHARE_API int ipcshare_wait_tick(struct ipcshare_wait *wait);
+
+/**
+ * ipcshare_group_create - ranks of one node that will share with each other; collective
+ * @bootstrap: copied; @arg must live until release() is called. On failure release() is not called
+ * @out: the group
+ *
+ * Exchanges process ids and identities, and proves by a real import that every rank can reach every
+ * other.
+ *
+ * Return: 0; ERR_INVALID; ERR_BOOTSTRAP a callback failed or the ranks' numbers are wrong;
+ *         ERR_MISMATCH backends differ; ERR_OTHER_NODE; ERR_UNREACHABLE; ERR_VERSION; ERR_PROTOCOL;
+ *         ERR_PEER_DEAD; ERR_TIMEOUT; ERR_NO_MEMORY; ERR_LIMIT. The same on every rank.
+ */
+IPCSHARE_API int ipcshare_group_create(struct ipcshare_ctx *ctx,
+				       const struct ipcshare_bootstrap *bootstrap,
+				       struct ipcshare_group **out);
+
+/**
+ * ipcshare_group_free - end a group; collective, unless a collective on it failed before
+ * @group: NULL does nothing
+ *
+ * Mappings of peers that belong to no other group are closed.
+ *
+ * Return: 0; ERR_BUSY on any rank a set or share of the group is alive: the group stays;
+ *         ERR_CLOSED. After an error of the exchange (PEER_DEAD, TIMEOUT, BOOTSTRAP) the group is
+ *         freed all the same, without its peers, and 0 is returned.
+ */
+IPCSHARE_API int ipcshare_group_free(struct ipcshare_group *group);
+
+/** ipcshare_group_rank - the caller's rank, or a negative status */
+IPCSHARE_API int ipcshare_group_rank(const struct ipcshare_group *group);
+
+/** ipcshare_group_size - number of ranks, or a negative status */
+IPCSHARE_API int ipcshare_group_size(const struct ipcshare_group *group);
+
+/**
+ * struct ipcshare_peer - what is known of a rank
+ * @tgid: its process id as the outermost visible pid namespace has it
+ * @device: its device, -1 if the backend has none
+ * @same_process: not 0 if it is this process
+ * @alive: 0 once its process has ended
+ * @bytes_mapped: bytes of its memory mapped here now
+ * @mappings: number of its allocations mapped here now
+ */
+struct ipcshare_peer {
+	size_t size;
+	int tgid;
+	int device;
+	int same_process;
+	int alive;
+	uint64_t bytes_mapped;
+	uint64_t mappings;
+};
+
+/** ipcshare_group_peer - look at one rank; out->size must be set. Local. ERR_INVALID, ERR_CLOSED */
+IPCSHARE_API int ipcshare_group_peer(struct ipcshare_group *group, int rank,
+				     struct ipcshare_peer *out);
+
+/* ---- Share ---------------------------------------------------------------------------------- */
+
+struct ipcshare_buf {
+	void *ptr;	/* anywhere inside an allocation; ignored if @len is 0 */
+	size_t len;	/* bytes; 0 is allowed */
+};
+
+/* Flags of ipcshare_share(), ipcshare_share_begin(), ipcshare_pack() and ipcshare_allow(). */
+#define IPCSHARE_READ_ONLY 0x1u		/* peers can't write. The kernel holds it, for the whole
+					 * allocation and from then on: later attempts to share it
+					 * writable fail. The owner still writes. */
+#define IPCSHARE_SHARE_OPEN 0x2u	/* no whitelist: any process of this user that has the key
+					 * gets the memory. Counted in open_exports. */
+#define IPCSHARE_ALL_OR_NOTHING 0x4u	/* one bad buffer on any rank fails the whole share; only
+					 * for ipcshare_share(), and set by any rank */
+
+/* A row of a set: the buffers of one rank. */
+struct ipcshare_row {
+	void *const *ptr;
+	const size_t *len;
+	size_t count;
+};
+
+/* The outcome of a share. Read it with the functions below; it doesn't change until it is freed. */
+struct ipcshare_set {
+	const struct ipcshare_row *rows;
+	int nranks;
+	int rank;	/* the caller's */
+};
+
+/**
+ * ipcshare_share - share n buffers of every rank with every other rank; collective
+ * @bufs: @n buffers inside allocations of the group's context. Each rank has its own @n, lengths and
+ *        order; a buffer may appear twice and in many sets
+ * @n: may be 0
+ * @flags: IPCSHARE_READ_ONLY and IPCSHARE_SHARE_OPEN concern the caller's own buffers;
+ *         IPCSHARE_ALL_OR_NOTHING the whole call
+ * @out: the set
+ *
+ * A buffer that can't be shared, or can't be imported by some rank, does not stop the others:
+ * ipcshare_ptr() gives NULL for it and ipcshare_set_status() the reason; see
+ * ipcshare_set_failures(). An allocation is exported, whitelisted and imported once, however many
+ * buffers lie in it; sharing known allocations again makes no backend call.
+ *
+ * Return: 0 (also with failed buffers, unless IPCSHARE_ALL_OR_NOTHING); ERR_INVALID a rank passed
+ *         NULL or unknown flags; with IPCSHARE_ALL_OR_NOTHING the status of the first bad buffer;
+ *         ERR_PEER_DEAD, ERR_TIMEOUT, ERR_BOOTSTRAP (the group is of no more use then);
+ *         ERR_PROTOCOL; ERR_NO_MEMORY. The same on every rank.
+ * Cost:   three exchanges, and per buffer 16 bytes sent.
+ */
+IPCSHARE_API int ipcshare_share(struct ipcshare_group *group, const struct ipcshare_buf *bufs,
+				size_t n, unsigned flags, struct ipcshare_set **out);
+
+/**
+ * ipcshare_set_free - end a set; collective (local for sets of ipcshare_share_complete())
+ * @set: NULL does nothing
+ *
+ * When it returns no rank uses the set's pointers, and the owners may free their buffers. Mappings
+ * stay for the next share until their owner frees the memory or the group is freed.
+ *
+ * Return: 0; ERR_CLOSED freed before; ERR_PEER_DEAD, ERR_TIMEOUT or ERR_BOOTSTRAP if the exchange
+ *         failed: the set is freed here all the same
+ */
+IPCSHARE_API int ipcshare_set_free(struct ipcshare_set *set);
+
+/**
+ * ipcshare_ptr - buffer @i of @rank, as a local pointer
+ *
+ * The caller's own rank, and ranks in the same process, give the raw pointers. NULL for a buffer that
+ * failed or has length 0, and if @rank or @i is out of range. Valid until ipcshare_set_free().
+ * Cost: a few loads; no call, lock or system call.
+ */
+static inline void *ipcshare_ptr(const struct ipcshare_set *set, int rank, size_t i)
+{
+	const struct ipcshare_row *row;
+
+	if (__builtin_expect(rank < 0 || rank >= set->nranks, 0))
+		return NULL;
+	row = &set->rows[rank];
+	return __builtin_expect(i < row->count, 1) ? row->ptr[i] : NULL;
+}
+
+/** ipcshare_len - its length in bytes; 0 if @rank or @i is out of range */
+static inline size_t ipcshare_len(const struct ipcshare_set *set, int rank, size_t i)
+{
+	if (rank < 0 || rank >= set->nranks || i >= set->rows[rank].count)
+		return 0;
+	return set->rows[rank].len[i];
+}
+
+/** ipcshare_count - how many buffers @rank shared; 0 if @rank is out of range */
+static inline size_t ipcshare_count(const struct ipcshare_set *set, int rank)
+{
+	return rank < 0 || rank >= set->nranks ? 0 : set->rows[rank].count;
+}
+
+/** ipcshare_set_status - 0, or why buffer @i of @rank can't be used here; ERR_INVALID out of range */
+IPCSHARE_API int ipcshare_set_status(const struct ipcshare_set *set, int rank, size_t i);
+
+/**
+ * ipcshare_set_failures - number of failures, counted over all ranks; the same on every rank
+ *
+ * A buffer its owner could not share counts once for every rank. For sets of
+ * ipcshare_share_complete() only this rank's failures are known.
+ */
+IPCSHARE_API uint64_t ipcshare_set_failures(const struct ipcshare_set *set);
+
+/*
+ * The split form, for callers that move the bytes themselves. Local, not collective: each rank calls
+ * ipcshare_share_begin(), sends its blob to every other rank by any means, and calls
+ * ipcshare_share_complete() with the blobs of all ranks. The set is freed locally: make sure
+ * yourself that no peer uses a buffer before you change or free it (ipcshare_free() refuses while a
+ * peer holds it).
+ */
+struct ipcshare_share;
+
+/**
+ * ipcshare_share_begin - export and whitelist buffers, and describe them in a blob
+ * @blob: set to the bytes to send; they belong to the share
+ * @len: their number
+ *
+ * Return: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_CLOSED. Buffers that fail are marked in the blob.
+ */
+IPCSHARE_API int ipcshare_share_begin(struct ipcshare_group *group, const struct ipcshare_buf *bufs,
+				      size_t n, unsigned flags, struct ipcshare_share **out,
+				      const void **blob, size_t *len);
+
+/**
+ * ipcshare_share_complete - turn the blobs of all ranks into a set
+ * @share: ends on success; on failure it stays, for another try or ipcshare_share_cancel()
+ * @blobs: one per rank, in rank order, also the caller's own; need no alignment
+ * @lens: their lengths
+ *
+ * Return: 0 (also if some buffers failed); ERR_INVALID; ERR_PROTOCOL, ERR_VERSION a blob is
+ *         malformed; ERR_MISMATCH a blob of another rank or group; ERR_NO_MEMORY; ERR_CLOSED
+ */
+IPCSHARE_API int ipcshare_share_complete(struct ipcshare_share *share, const void *const *blobs,
+					 const size_t *lens, struct ipcshare_set **out);
+
+/** ipcshare_share_cancel - end a share without a set; NULL does nothing. ERR_CLOSED */
+IPCSHARE_API int ipcshare_share_cancel(struct ipcshare_share *share);
+
+/* ---- One-sided: descriptors for any transport, no collective --------------------------------- */
+
+/* Plain bytes without pointers: copy and send them as they are, within one node. */
+struct ipcshare_identity {
+	unsigned char bytes[64];	/* a process, never confused with a later one */
+};
+struct ipcshare_handle {
+	unsigned char bytes[64];	/* an allocation, without the offset of a buffer in it */
+};
+struct ipcshare_packed {
+	unsigned char bytes[80];	/* a buffer: handle, offset, length */
+};
+
+/** ipcshare_self - the identity by which peers can ipcshare_allow() this process. ERR_INVALID */
+IPCSHARE_API int ipcshare_self(struct ipcshare_ctx *ctx, struct ipcshare_identity *out);
+
+/**
+ * ipcshare_pack - describe a buffer of ours in fixed-size bytes
+ * @flags: IPCSHARE_READ_ONLY, IPCSHARE_SHARE_OPEN
+ *
+ * Exports the allocation if it isn't yet. Who may map it is said by ipcshare_allow().
+ * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE; ERR_RANGE; ERR_READ_ONLY; ERR_OPEN_EXPORT; ERR_LIMIT
+ */
+IPCSHARE_API int ipcshare_pack(struct ipcshare_ctx *ctx, const void *ptr, size_t len,
+			       unsigned flags, struct ipcshare_packed *out);
+
+/**
+ * ipcshare_pack_handle - describe an allocation in 64 bytes, for transports with small slots
+ * @ptr: anywhere inside it
+ * @offset: or NULL; set to the offset of @ptr in it, to be sent apart
+ *
+ * Errors as for ipcshare_pack().
+ */
+IPCSHARE_API int ipcshare_pack_handle(struct ipcshare_ctx *ctx, const void *ptr, unsigned flags,
+				      struct ipcshare_handle *out, size_t *offset);
+
+/**
+ * ipcshare_allow - let processes map the allocation that @ptr lies in
+ * @peers: @n identities from their ipcshare_self(); those allowed before are skipped
+ * @flags: 0, or IPCSHARE_READ_ONLY as given to ipcshare_pack()
+ *
+ * Must come before their ipcshare_map(). Lasts until the memory is freed.
+ * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE; ERR_PROTOCOL an identity is malformed;
+ *         ERR_OTHER_NODE; ERR_READ_ONLY; ERR_OPEN_EXPORT; ERR_NO_MEMORY
+ */
+IPCSHARE_API int ipcshare_allow(struct ipcshare_ctx *ctx, const void *ptr,
+				const struct ipcshare_identity *peers, size_t n, unsigned flags);
+
+/**
+ * ipcshare_map - a pointer to a buffer that another process packed
+ *
+ * Every map needs an ipcshare_unmap(). An allocation is imported once, whatever is mapped of it.
+ * Return: 0; ERR_INVALID; ERR_PROTOCOL, ERR_VERSION malformed or altered bytes; ERR_NOT_ALLOWED;
+ *         ERR_STALE; ERR_READ_ONLY; ERR_MISMATCH another backend's; ERR_UNREACHABLE the owner has
+ *         ended, closed its context, or runs on another node; ERR_PEER_DEAD; ERR_TIMEOUT;
+ *         ERR_NO_MEMORY; ERR_LIMIT
+ */
+IPCSHARE_API int ipcshare_map(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
+			      void **out);
+
+/** ipcshare_map_handle - the same for a whole allocation; @len may be NULL */
+IPCSHARE_API int ipcshare_map_handle(struct ipcshare_ctx *ctx, const struct ipcshare_handle *handle,
+				     void **base, size_t *len);
+
+/**
+ * ipcshare_unmap - give back what ipcshare_map() or ipcshare_map_handle() returned
+ * @ptr: NULL does nothing
+ *
+ * The import is closed with the last user. Return: 0; ERR_NOT_SHAREABLE @ptr is not mapped
+ */
+IPCSHARE_API int ipcshare_unmap(struct ipcshare_ctx *ctx, void *ptr);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "backend/host/broker.h"
+
+#include <errno.h>
+#include <ipcshare.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/host/offers.h"
+#include "backend/host/socket.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+#define CLIENTS 64 /* served at a time; more wait in the socket's queue */
+#define PATIENCE_NS 5000000000u /* a client that says nothing that long is dropped */
+
+struct client {
+	int socket;
+	uint64_t deadline_ns;
+	struct ipcshare__caller caller;
+};
+
+/* The largest message of either direction. */
+struct message {
+	struct ipcshare__broker_head head;
+	union {
+		struct ipcshare__broker_get get[IPCSHARE__BROKER_BATCH];
+		struct ipcshare__broker_got got[IPCSHARE__BROKER_BATCH];
+		struct ipcshare__broker_retire retire[IPCSHARE__BROKER_BATCH];
+		struct ipcshare__broker_retired retired[IPCSHARE__BROKER_BATCH];
+	};
+};
+
+struct ipcshare__broker {
+	uint64_t endpoint;
+	char dir[sizeof(((struct ipcshare__config *)0)->socket_dir)];
+	int listener;
+	int wake; /* eventfd: stop */
+	pthread_t thread;
+	ipcshare__retire_fn *retire;
+	void *arg;
+	pthread_mutex_t lock; /* over offers; leaf: nothing is locked under it */
+	struct ipcshare__offers offers;
+	/* the thread's own */
+	struct client clients[CLIENTS];
+	size_t nclients;
+	int paused; /* no place or descriptor for one more client: don't look at the listener */
+	struct message in, out;
+};
+
+/* ---- Answering ---- */
+
+static size_t answer_get(struct ipcshare__broker *b, const struct client *c, int *fds)
+{
+	size_t nfds = 0;
+
+	for (size_t i = 0; i < b->in.head.count; i++) {
+		struct ipcshare__broker_got *got = &b->out.got[i];
+		const struct ipcshare__offer *offer;
+
+		memset(got, 0, sizeof(*got));
+		got->status = ipcshare__offers_find(&b->offers, &c->caller, &b->in.get[i], &offer);
+		if (got->status)
+			continue;
+		got->offset = offer->offset;
+		got->length = offer->length;
+		fds[nfds++] = offer->fd;
+	}
+	return nfds;
+}
+
+/* Only descriptors that still belong to an offer may be sent, so the lock is held until then. */
+static int send_answer(struct client *c, struct message *out, size_t len, const int *fds,
+		       size_t nfds)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(IPCSHARE__BROKER_BATCH * sizeof(int))];
+	} control;
+	struct iovec iov = { out, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cm;
+
+	if (nfds) {
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = &control;
+		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+		cm = CMSG_FIRSTHDR(&msg);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+		memcpy(CMSG_DATA(cm), fds, nfds * sizeof(int));
+	}
+	return sendmsg(c->socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+static int serve_get(struct ipcshare__broker *b, struct client *c)
+{
+	size_t len = sizeof(b->out.head) + b->in.head.count * sizeof(b->out.got[0]), nfds;
+	int fds[IPCSHARE__BROKER_BATCH], err;
+
+	pthread_mutex_lock(&b->lock);
+	nfds = answer_get(b, c, fds);
+	err = send_answer(c, &b->out, len, fds, nfds);
+	pthread_mutex_unlock(&b->lock);
+	if (err == ETOOMANYREFS || err == ENOMEM || err == ENOBUFS) { /* say so, without them */
+		b->out.head.status = IPCSHARE_ERR_LIMIT;
+		err = send_answer(c, &b->out, sizeof(b->out.head), NULL, 0);
+	}
+	return err ? -1 : 0;
+}
+
+static int serve_retire(struct ipcshare__broker *b, struct client *c)
+{
+	size_t n = b->in.head.count;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct ipcshare__broker_retire *r = &b->in.retire[i];
+
+		b->out.retired[i] = (struct ipcshare__broker_retired){
+			.status = b->retire(b->arg, &c->caller, r->owner, r->region, r->generation),
+		};
+	}
+	return send_answer(c, &b->out, sizeof(b->out.head) + n * sizeof(b->out.retired[0]), NULL,
+			   0) ? -1 : 0;
+}
+
+/* Is it a whole, well-formed request? */
+static int request_ok(const struct message *in, size_t len)
+{
+	size_t entry = in->head.op == IPCSHARE__BROKER_GET ? sizeof(in->get[0])
+							    : sizeof(in->retire[0]);
+
+	return len >= sizeof(in->head) && in->head.magic == IPCSHARE__MAGIC_BROKER &&
+	       (in->head.op == IPCSHARE__BROKER_GET || in->head.op == IPCSHARE__BROKER_RETIRE) &&
+	       in->head.count >= 1 && in->head.count <= IPCSHARE__BROKER_BATCH &&
+	       len == sizeof(in->head) + in->head.count * entry;
+}
+
+/* One request; 0 to keep the client, -1 to drop it. */
+static int serve(struct ipcshare__broker *b, struct client *c)
+{
+	ssize_t len = recv(c->socket, &b->in, sizeof(b->in), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (len < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	if (len == 0)
+		return -1;
+	c->deadline_ns = ipcshare__now_ns() + PATIENCE_NS;
+	b->out.head = (struct ipcshare__broker_head){
+		.magic = IPCSHARE__MAGIC_BROKER,
+		.layout = IPCSHARE__LAYOUT,
+		.op = b->in.head.op,
+		.nonce = b->in.head.nonce,
+	};
+	if (!request_ok(&b->in, (size_t)len))
+		b->out.head.status = IPCSHARE_ERR_PROTOCOL;
+	else if (b->in.head.layout != IPCSHARE__LAYOUT)
+		b->out.head.status = IPCSHARE_ERR_VERSION;
+	if (b->out.head.status) {
+		send_answer(c, &b->out, sizeof(b->out.head), NULL, 0);
+		return -1;
+	}
+	b->out.head.count = b->in.head.count;
+	return b->in.head.op == IPCSHARE__BROKER_GET ? serve_get(b, c) : serve_retire(b, c);
+}
+
+/* ---- Clients ---- */
+
+static void client_drop(struct ipcshare__broker *b, size_t i)
+{
+	close(b->clients[i].socket);
+	ipcshare__caller_close(&b->clients[i].caller);
+	b->clients[i] = b->clients[--b->nclients];
+	b->paused = 0;
+}
+
+static int is_stranger(struct ipcshare__broker *b, const struct client *c)
+{
+	int known;
+
+	pthread_mutex_lock(&b->lock);
+	known = ipcshare__offers_know(&b->offers, &c->caller);
+	pthread_mutex_unlock(&b->lock);
+	return !known;
+}
+
+/* Every place is taken: the first stranger gives way. Whoever is listed keeps its place. */
+static void make_room(struct ipcshare__broker *b)
+{
+	for (size_t i = 0; i < b->nclients; i++)
+		if (is_stranger(b, &b->clients[i])) {
+			client_drop(b, i);
+			return;
+		}
+}
+
+static void client_accept(struct ipcshare__broker *b)
+{
+	struct client c = { .deadline_ns = ipcshare__now_ns() + PATIENCE_NS };
+
+	if (b->nclients == CLIENTS)
+		make_room(b);
+	if (b->nclients == CLIENTS) {
+		b->paused = 1;
+		return;
+	}
+	c.socket = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (c.socket < 0) {
+		/* Without a descriptor the caller stays in the queue and would wake us for ever. */
+		b->paused = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+		return;
+	}
+	if (ipcshare__caller_of(c.socket, &c.caller)) {
+		close(c.socket);
+		return;
+	}
+	b->clients[b->nclients++] = c;
+}
+
+static void drop_silent(struct ipcshare__broker *b, uint64_t now)
+{
+	for (size_t i = b->nclients; i-- > 0;)
+		if (now >= b->clients[i].deadline_ns)
+			client_drop(b, i);
+}
+
+static void *broker_main(void *arg)
+{
+	struct ipcshare__broker *b = arg;
+	struct pollfd p[CLIENTS + 2];
+	size_t n;
+
+	for (;;) {
+		n = b->nclients;
+		for (size_t i = 0; i < n; i++)
+			p[i] = (struct pollfd){ .fd = b->clients[i].socket, .events = POLLIN };
+		p[n] = (struct pollfd){ .fd = b->wake, .events = POLLIN };
+		p[n + 1] = (struct pollfd){ .fd = b->paused ? -1 : b->listener, .events = POLLIN };
+		if (poll(p, n + 2, n || b->paused ? 1000 : -1) < 0)
+			continue; /* EINTR, or no kernel memory: look again */
+		b->paused = 0;
+		if (p[n].revents)
+			break;
+		for (size_t i = n; i-- > 0;) /* from the end: a drop moves the last one */
+			if (p[i].revents && serve(b, &b->clients[i]))
+				client_drop(b, i);
+		drop_silent(b, ipcshare__now_ns());
+		if (p[n + 1].revents)
+			client_accept(b);
+	}
+	while (b->nclients)
+		client_drop(b, 0);
+	return NULL;
+}
+
+/* ---- Start and stop ---- */
+
+static int listen_at(struct ipcshare__broker *b)
+{
+	struct sockaddr_un addr;
+	socklen_t len = ipcshare__socket_address(b->dir, b->endpoint, &addr);
+	int err;
+
+	b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (b->listener < 0)
+		return ipcshare__fail_errno(errno, "open", "socket");
+	fchmod(b->listener, 0600); /* the socket file, if there will be one, is ours alone */
+	if (bind(b->listener, (struct sockaddr *)&addr, len) || listen(b->listener, 1024)) {
+		err = errno;
+		close(b->listener);
+		return ipcshare__fail_errno(err, "open", "listening at %s%s",
+					    b->dir[0] ? "" : "@", addr.sun_path + !b->dir[0]);
+	}
+	return 0;
+}
+
+static int start_thread(struct ipcshare__broker *b)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all); /* signals are for the user's threads */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&b->thread, NULL, broker_main, b);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		return ipcshare__fail_errno(err, "open", "starting the broker's thread");
+	return 0;
+}
+
+static void unlink_socket(const struct ipcshare__broker *b)
+{
+	struct sockaddr_un addr;
+
+	if (!b->dir[0])
+		return;
+	ipcshare__socket_address(b->dir, b->endpoint, &addr);
+	unlink(addr.sun_path);
+}
+
+int ipcshare__broker_start(const struct ipcshare__config *config, ipcshare__retire_fn *retire,
+			   void *arg, struct ipcshare__broker **out)
+{
+	struct ipcshare__broker *b = calloc(1, sizeof(*b));
+	int err;
+
+	if (!b)
+		return ipcshare__fail_errno(ENOMEM, "open", "the broker");
+	strcpy(b->dir, config->socket_dir);
+	b->retire = retire;
+	b->arg = arg;
+	pthread_mutex_init(&b->lock, NULL);
+	if (getrandom(&b->endpoint, sizeof(b->endpoint), 0) != sizeof(b->endpoint)) {
+		err = ipcshare__fail_errno(errno, "open", "getrandom");
+		goto free_broker;
+	}
+	err = listen_at(b);
+	if (err)
+		goto free_broker;
+	b->wake = eventfd(0, EFD_CLOEXEC);
+	if (b->wake < 0) {
+		err = ipcshare__fail_errno(errno, "open", "eventfd");
+		goto close_listener;
+	}
+	err = start_thread(b);
+	if (err)
+		goto close_wake;
+	*out = b;
+	return 0;
+
+close_wake:
+	close(b->wake);
+close_listener:
+	unlink_socket(b);
+	close(b->listener);
+free_broker:
+	pthread_mutex_destroy(&b->lock);
+	free(b);
+	return err;
+}
+
+void ipcshare__broker_stop(struct ipcshare__broker *b, int in_child)
+{
+	if (!in_child) {
+		eventfd_write(b->wake, 1);
+		pthread_join(b->thread, NULL);
+		unlink_socket(b);
+		pthread_mutex_destroy(&b->lock);
+	}
+	while (b->nclients)
+		client_drop(b, 0);
+	close(b->wake);
+	close(b->listener);
+	ipcshare__offers_clear(&b->offers);
+	free(b);
+}
+
+uint64_t ipcshare__broker_endpoint(const struct ipcshare__broker *b)
+{
+	return b->endpoint;
+}
+
+/* ---- Offers ---- */
+
+int ipcshare__broker_offer(struct ipcshare__broker *b, int fd, uint64_t offset, uint64_t length,
+			   int open, struct ipcshare__offer **out)
+{
+	struct ipcshare__offer what = {
+		.fd = fd, .offset = offset, .length = length, .open = open,
+	};
+	int err;
+
+	if (getrandom(what.secret, sizeof(what.secret), 0) != sizeof(what.secret))
+		return ipcshare__fail_errno(errno, "export", "getrandom");
+	pthread_mutex_lock(&b->lock);
+	err = ipcshare__offers_add(&b->offers, &what, out);
+	pthread_mutex_unlock(&b->lock);
+	return err ? ipcshare__fail_errno(ENOMEM, "export", "one more export") : 0;
+}
+
+const uint64_t *ipcshare__offer_secret(const struct ipcshare__offer *offer)
+{
+	return offer->secret;
+}
+
+int ipcshare__broker_allow(struct ipcshare__broker *b, struct ipcshare__offer *offer,
+			   const struct ipcshare__identity *ids, size_t n,
+			   enum ipcshare__access access)
+{
+	int err;
+
+	pthread_mutex_lock(&b->lock);
+	err = ipcshare__offer_grant(offer, ids, n, access);
+	pthread_mutex_unlock(&b->lock);
+	return err ? ipcshare__fail_errno(ENOMEM, "whitelist", "%zu more entries", n) : 0;
+}
+
+void ipcshare__broker_withdraw(struct ipcshare__broker *b, struct ipcshare__offer *offer)
+{
+	pthread_mutex_lock(&b->lock);
+	ipcshare__offers_remove(&b->offers, offer);
+	pthread_mutex_unlock(&b->lock);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Where brokers listen: the one place that knows how an endpoint becomes a socket address. */
+#ifndef IPCSHARE_BACKEND_HOST_SOCKET_H
+#define IPCSHARE_BACKEND_HOST_SOCKET_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* @dir "": an abstract socket, which ends with its owner. Gives the address's length. */
+static inline socklen_t ipcshare__socket_address(const char *dir, uint64_t endpoint,
+						 struct sockaddr_un *out)
+{
+	char *name = out->sun_path;
+	int n;
+
+	memset(out, 0, sizeof(*out));
+	out->sun_family = AF_UNIX;
+	if (dir[0])
+		n = snprintf(name, sizeof(out->sun_path), "%s/ipcshare-%016jx", dir,
+			     (uintmax_t)endpoint);
+	else
+		n = 1 + snprintf(name + 1, sizeof(out->sun_path) - 1, "ipcshare-%016jx",
+				 (uintmax_t)endpoint);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n);
+}
+
+#endif

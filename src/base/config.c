@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The only file that looks at the environment. */
+#include "base/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+static const char *const backends[] = { "host", NULL };
+static const char *const log_levels[] = { "none", "error", "warning", "info", NULL };
+static const char *const identities[] = { "auto", "start", NULL };
+
+#define FIELD(f) offsetof(struct ipcshare__config, f), sizeof(((struct ipcshare__config *)0)->f)
+
+/* A choice is stored as text in a char array, as its index in a number. */
+static const struct ipcshare__setting settings[] = {
+	{ "IPCSHARE_BACKEND", "host", "host", "what provides shareable memory", backends, 0, 0,
+	  FIELD(backend) },
+	{ "IPCSHARE_TIMEOUT", "120", "1 .. 86400",
+	  "seconds that a call waits for a peer before it fails", NULL, 1, 86400,
+	  FIELD(timeout_s) },
+	{ "IPCSHARE_LOG", "none", "none, error, warning, info",
+	  "what is printed on standard error", log_levels, 0, 0, FIELD(log) },
+	{ "IPCSHARE_SOCKET_DIR", "", "a folder's path, up to 63 bytes; empty: abstract sockets",
+	  "where brokers listen; for ranks in different network namespaces, a folder they all see",
+	  NULL, 0, 0, FIELD(socket_dir) },
+	{ "IPCSHARE_IDENTITY", "auto", "auto, start",
+	  "how processes are told apart: by pidfd inode (Linux 6.9), or by start time", identities,
+	  0, 0, FIELD(identity) },
+};
+#define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+const struct ipcshare__setting *ipcshare__settings(size_t *count)
+{
+	*count = NSETTINGS;
+	return settings;
+}
+
+static int is_text(const struct ipcshare__setting *s)
+{
+	return s->size != sizeof(uint32_t);
+}
+
+static int choice_index(const struct ipcshare__setting *s, const char *value)
+{
+	for (int i = 0; s->choices[i]; i++)
+		if (!strcmp(s->choices[i], value))
+			return i;
+	return -1;
+}
+
+/* Store @value in its field; -1 if it isn't accepted. */
+static int store(struct ipcshare__config *config, const struct ipcshare__setting *s,
+		 const char *value)
+{
+	char *field = (char *)config + s->offset, *end;
+	int choice = s->choices ? choice_index(s, value) : 0;
+	unsigned long number;
+	uint32_t stored;
+
+	if (choice < 0)
+		return -1;
+	if (is_text(s)) {
+		if (strlen(value) >= s->size)
+			return -1;
+		strcpy(field, value);
+		return 0;
+	}
+	stored = (uint32_t)choice;
+	if (!s->choices) {
+		errno = 0;
+		number = strtoul(value, &end, 10);
+		if (errno || *end || value[0] < '0' || value[0] > '9' || number < s->min ||
+		    number > s->max)
+			return -1;
+		stored = (uint32_t)number;
+	}
+	memcpy(field, &stored, sizeof(stored));
+	return 0;
+}
+
+int ipcshare__config_load(struct ipcshare__config *out)
+{
+	struct ipcshare__config config = { 0 };
+
+	for (size_t i = 0; i < NSETTINGS; i++) {
+		const struct ipcshare__setting *s = &settings[i];
+		const char *value = getenv(s->name);
+		char hint[128];
+
+		if (store(&config, s, value ?: s->fallback) == 0)
+			continue;
+		snprintf(hint, sizeof(hint), "accepted: %s", s->range);
+		return ipcshare__fail(IPCSHARE_ERR_CONFIG, "settings", hint,
+				      "%s has the value \"%s\"", s->name, value);
+	}
+	*out = config;
+	return 0;
+}
+
+int ipcshare__config_is_set(const char *name)
+{
+	return getenv(name) != NULL;
+}
+
+void ipcshare__config_value(const struct ipcshare__config *config,
+			    const struct ipcshare__setting *s, char *text, size_t len,
+			    int *from_environment)
+{
+	const char *field = (const char *)config + s->offset;
+	uint32_t number;
+
+	*from_environment = ipcshare__config_is_set(s->name);
+	if (is_text(s)) {
+		snprintf(text, len, "%s", field);
+		return;
+	}
+	memcpy(&number, field, sizeof(number));
+	if (s->choices)
+		snprintf(text, len, "%s", s->choices[number]);
+	else
+		snprintf(text, len, "%u", number);
+}
+
+static int is_known(const char *name, size_t len)
+{
+	for (size_t i = 0; i < NSETTINGS; i++)
+		if (strlen(settings[i].name) == len && !memcmp(settings[i].name, name, len))
+			return 1;
+	return 0;
+}
+
+void ipcshare__config_unknown(void (*visit)(const char *name, void *arg), void *arg)
+{
+	char name[128];
+
+	for (char **e = environ; e && *e; e++) {
+		size_t len = strcspn(*e, "=");
+
+		if (strncmp(*e, "IPCSHARE_", 9) || is_known(*e, len))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)len, *e);
+		visit(name, arg);
+	}
+}

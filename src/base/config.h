@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The settings: one table, read from the environment when a context is opened. */
+#ifndef IPCSHARE_BASE_CONFIG_H
+#define IPCSHARE_BASE_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum ipcshare__identity_policy {
+	IPCSHARE__IDENTITY_AUTO, /* pidfd inodes where the kernel has them */
+	IPCSHARE__IDENTITY_START, /* start times, as on kernels before 6.9 */
+};
+
+struct ipcshare__config {
+	char backend[16];
+	uint32_t timeout_s;
+	uint32_t log;
+	char socket_dir[64]; /* "": abstract sockets */
+	uint32_t identity; /* enum ipcshare__identity_policy */
+};
+
+struct ipcshare__setting {
+	const char *name;
+	const char *fallback; /* the default, as a user would write it */
+	const char *range; /* what is accepted, for people */
+	const char *text;
+	const char *const *choices; /* NULL-ended; or NULL: a number or text */
+	uint32_t min, max; /* of a number; 0, 0: text */
+	size_t offset; /* into struct ipcshare__config */
+	size_t size; /* of the field */
+};
+
+/* The table; @count is set to its length. */
+const struct ipcshare__setting *ipcshare__settings(size_t *count);
+
+/* Defaults, overridden by the environment. IPCSHARE_ERR_CONFIG names variable, value and range. */
+int ipcshare__config_load(struct ipcshare__config *out);
+
+/* The value of one setting as text; *from_environment says where it comes from. */
+void ipcshare__config_value(const struct ipcshare__config *config,
+			    const struct ipcshare__setting *setting, char *text, size_t len,
+			    int *from_environment);
+
+/* Not 0 if the environment has it, with whatever value. */
+int ipcshare__config_is_set(const char *name);
+
+/* Names of IPCSHARE_* variables that no setting has: calls @visit with NAME for each. */
+void ipcshare__config_unknown(void (*visit)(const char *name, void *arg), void *arg);
+
+#endif

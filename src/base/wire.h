@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Every byte that two processes share, and nothing else: fixed widths, no pointers, native byte
+ * order (both ends run on one machine). Whoever changes a layout changes IPCSHARE__LAYOUT.
+ * It lives in base, below all that uses it: the broker (backend/host), the handles of one-sided
+ * sharing (memory) and the records of a group (group).
+ */
+#ifndef IPCSHARE_BASE_WIRE_H
+#define IPCSHARE_BASE_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define IPCSHARE__LAYOUT 1u
+#define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
+#define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
+#define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
+
+#define IPCSHARE__MAGIC_IDENTITY 0x49444950u /* "PIDI" */
+#define IPCSHARE__MAGIC_BROKER 0x4b4f5242u /* "BROK" */
+#define IPCSHARE__MAGIC_HANDLE 0x48u
+#define IPCSHARE__MAGIC_HELLO 0x4f4c4c48u /* "HLLO" */
+#define IPCSHARE__MAGIC_HEADER 0x52444548u /* "HEDR" */
+#define IPCSHARE__MAGIC_BLOB 0x424f4c42u /* "BLOB" */
+#define IPCSHARE__MAGIC_CONTROL 0x4c525443u /* "CTRL" */
+
+/* ---- Who a process is ---- */
+
+enum ipcshare__identity_kind {
+	IPCSHARE__BY_PIDFD = 1, /* proc = inode of its pidfd: unique until the next boot */
+	IPCSHARE__BY_START = 2, /* proc = start time in ticks, beside pid and pid namespace */
+};
+
+struct ipcshare__identity {
+	uint32_t magic;
+	uint32_t tgid; /* in the outermost visible pid namespace: for whitelists of a driver */
+	uint32_t pid; /* in its own pid namespace */
+	uint32_t uid;
+	uint64_t proc;
+	uint64_t pidns; /* inode of its pid namespace */
+	uint64_t endpoint; /* random number that names its broker's socket */
+	uint8_t boot[16]; /* boot id of its machine */
+	uint16_t kind; /* enum ipcshare__identity_kind */
+	int16_t device; /* physical id, -1 none */
+	uint32_t check; /* over all bytes before it */
+};
+_Static_assert(sizeof(struct ipcshare__identity) == 64, "struct ipcshare_identity, public");
+
+/* ---- Keys of the host backend: what the 64 characters of a key spell in hexadecimal ---- */
+
+struct ipcshare__host_key {
+	uint64_t secret[2]; /* random; what an importer has to show */
+	uint64_t endpoint; /* of the owner */
+	uint64_t inode; /* of the memfd: what the importer must receive */
+};
+_Static_assert(2 * sizeof(struct ipcshare__host_key) + 1 == IPCSHARE__KEY_SIZE, "fills a key");
+
+/* ---- Broker: one request and one reply, each a message of a SOCK_SEQPACKET socket ---- */
+
+enum ipcshare__broker_op {
+	IPCSHARE__BROKER_GET = 1, /* hand me the memory of these keys */
+	IPCSHARE__BROKER_RETIRE = 2, /* drop what you keep mapped of these regions of mine */
+};
+#define IPCSHARE__BROKER_BATCH 253 /* SCM_MAX_FD: descriptors that one message can carry */
+#define IPCSHARE__REGION_ANY 0xffffffffu /* in a retire entry: all regions of the caller */
+
+struct ipcshare__broker_head {
+	uint32_t magic;
+	uint32_t layout;
+	uint16_t op;
+	uint16_t count; /* entries that follow */
+	int32_t status; /* of the whole reply; 0 in a request */
+	uint64_t nonce; /* chosen by the client, repeated in the reply */
+};
+struct ipcshare__broker_get {
+	uint64_t secret[2];
+	uint32_t access; /* enum ipcshare__access */
+	uint32_t pad;
+};
+struct ipcshare__broker_got {
+	int32_t status;
+	uint32_t pad;
+	uint64_t offset; /* of the region's first byte in the memfd: whole pages */
+	uint64_t length; /* of the region */
+};
+struct ipcshare__broker_retire {
+	uint64_t owner; /* endpoint of the caller */
+	uint32_t region;
+	uint32_t generation;
+};
+struct ipcshare__broker_retired {
+	int32_t status; /* 0 not mapped any more, IPCSHARE_ERR_BUSY in use */
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct ipcshare__broker_head) == 24, "wire layout");
+_Static_assert(sizeof(struct ipcshare__broker_get) == 24, "wire layout");
+_Static_assert(sizeof(struct ipcshare__broker_got) == 24, "wire layout");
+_Static_assert(sizeof(struct ipcshare__broker_retire) == 16, "wire layout");
+_Static_assert(sizeof(struct ipcshare__broker_retired) == 8, "wire layout");
+
+/* ---- Regions and buffers ---- */
+
+enum ipcshare__access {
+	IPCSHARE__READ_WRITE = 1,
+	IPCSHARE__READ_ONLY = 2,
+};
+
+/* The compact form of a region: struct ipcshare_handle, and the first 64 bytes of a packed one. */
+struct ipcshare__wire_handle {
+	uint8_t magic;
+	uint8_t layout;
+	uint8_t backend; /* enum ipcshare__backend_id */
+	uint8_t access; /* enum ipcshare__access */
+	uint32_t check; /* over the other 60 bytes */
+	uint32_t region;
+	uint32_t generation;
+	uint64_t length; /* of the region */
+	uint64_t endpoint; /* of the owner */
+	uint8_t key[32]; /* the key's 64 hexadecimal characters as bytes */
+};
+_Static_assert(sizeof(struct ipcshare__wire_handle) == 64, "struct ipcshare_handle, public");
+
+struct ipcshare__wire_packed {
+	struct ipcshare__wire_handle handle;
+	uint32_t offset_lo;
+	uint32_t length_lo;
+	uint16_t offset_hi;
+	uint16_t length_hi;
+	uint32_t check; /* over all bytes before it */
+};
+_Static_assert(sizeof(struct ipcshare__wire_packed) == 80, "struct ipcshare_packed, public");
+
+/* A region as a blob names it. */
+struct ipcshare__wire_region {
+	uint32_t region;
+	uint32_t generation;
+	uint64_t length;
+	uint32_t access; /* enum ipcshare__access */
+	char key[IPCSHARE__KEY_SIZE];
+	uint8_t pad[11];
+};
+_Static_assert(sizeof(struct ipcshare__wire_region) == 96, "wire layout");
+
+/* A buffer as a blob names it. 48 bits of offset and length reach 256 TiB. */
+struct ipcshare__wire_descriptor {
+	uint32_t ref; /* index of its region in the blob, or one of the two below */
+	uint16_t offset_hi;
+	uint16_t length_hi;
+	uint32_t offset_lo;
+	uint32_t length_lo;
+};
+#define IPCSHARE__REF_EMPTY 0xffffffffu /* a buffer of length 0 */
+#define IPCSHARE__REF_FAILED 0xfffffffeu /* not shared; offset_lo holds the status, negated */
+_Static_assert(sizeof(struct ipcshare__wire_descriptor) == 16, "wire layout");
+
+/* What a rank shares: the head, nbufs descriptors, nregions regions, zeroes up to whole 64 bytes. */
+struct ipcshare__wire_blob {
+	uint32_t magic;
+	uint32_t layout;
+	uint64_t endpoint; /* of the rank */
+	uint64_t bytes; /* of the whole blob */
+	uint64_t nbufs;
+	uint32_t nregions;
+	uint32_t rank;
+	uint32_t pad[4];
+	uint64_t check; /* over all bytes of the blob, this field taken as 0 */
+};
+_Static_assert(sizeof(struct ipcshare__wire_blob) == 64, "wire layout");
+
+/* ---- Group: what the ranks exchange in collectives ---- */
+
+/* The one allgather of group creation. */
+struct ipcshare__wire_hello {
+	uint32_t magic;
+	uint32_t layout;
+	int32_t status; /* start-up status of the rank; not 0: the rest may be empty */
+	uint32_t rank;
+	uint32_t nranks;
+	uint32_t backend;
+	struct ipcshare__identity identity;
+	char control_key[IPCSHARE__KEY_SIZE]; /* of the rank's control page, host backend */
+	char version[15];
+	uint32_t check; /* over all bytes before it */
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct ipcshare__wire_hello) == 176, "wire layout");
+
+/* First exchange of every collective: what is called, and how long the second one is. */
+enum ipcshare__collective {
+	IPCSHARE__COLL_SHARE = 1,
+	IPCSHARE__COLL_VERDICT,
+	IPCSHARE__COLL_SET_FREE,
+	IPCSHARE__COLL_GROUP_CREATE,
+	IPCSHARE__COLL_GROUP_FREE,
+};
+struct ipcshare__wire_header {
+	uint32_t magic;
+	uint16_t layout;
+	uint16_t collective;
+	uint64_t round; /* serial of the exchange in this group */
+	int32_t status;
+	uint32_t flags;
+	uint64_t value; /* share: bytes of the blob that follows; verdict: failures; set_free: serial */
+};
+_Static_assert(sizeof(struct ipcshare__wire_header) == 32, "wire layout");
+
+/* Sent only after somebody failed: the detail of each rank. */
+struct ipcshare__wire_detail {
+	int32_t status;
+	int32_t rank;
+	int64_t index;
+	int64_t code;
+	char stage[32];
+	char text[256];
+	char hint[256];
+};
+_Static_assert(sizeof(struct ipcshare__wire_detail) == 568, "wire layout");
+
+/* One page of each rank in each group, written by its owner, read by all others. */
+struct ipcshare__control {
+	/* line 0: written once, before the key is sent */
+	uint32_t magic;
+	uint32_t layout;
+	uint32_t rank;
+	uint32_t nranks;
+	uint8_t pad0[IPCSHARE__LINE - 16];
+	/* line 1: the owner stores, the peers look at it while they wait */
+	uint64_t round; /* serial of the exchange the owner has entered */
+	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
+	uint8_t pad1[IPCSHARE__LINE - 16];
+};
+_Static_assert(offsetof(struct ipcshare__control, round) == IPCSHARE__LINE, "own line");
+_Static_assert(sizeof(struct ipcshare__control) == 2 * IPCSHARE__LINE, "wire layout");
+
+#endif
