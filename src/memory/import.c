@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "memory/import.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/host/line.h"
+#include "base/error.h"
+#include "memory/context.h"
+
+/* ---- Peers ---- */
+
+static struct ipcshare__peer *peer_find(struct ipcshare_ctx *ctx, uint64_t endpoint)
+{
+	struct ipcshare__peer *p = ctx->imports.peers;
+
+	while (p && p->endpoint != endpoint)
+		p = p->next;
+	return p;
+}
+
+static int peer_expect(const struct ipcshare__caller *owner, const struct ipcshare__identity *id,
+		       const char *stage)
+{
+	if (!id || ipcshare__caller_is(owner, id))
+		return 0;
+	return ipcshare__fail(IPCSHARE_ERR_UNREACHABLE, stage,
+			      "without SO_PEERPIDFD (Linux 6.9) all ranks need one pid namespace; see "
+			      "ipcshare-info",
+			      "process %u is not who answers at its broker's address", id->tgid);
+}
+
+/* Connect to the peer's broker: who is it, in the kernel's words? */
+static int peer_meet(struct ipcshare_ctx *ctx, uint64_t endpoint,
+		     const struct ipcshare__identity *id, const char *stage,
+		     struct ipcshare__peer *peer)
+{
+	struct ipcshare__line line;
+	int err;
+
+	err = ipcshare__line_open(ctx->config.socket_dir, endpoint, ctx->timeout_ms, stage, &line);
+	if (err)
+		return err;
+	peer->endpoint = endpoint;
+	peer->same_process = ipcshare__caller_is(&line.owner, &ctx->identity);
+	err = peer_expect(&line.owner, id, stage);
+	if (err) {
+		ipcshare__line_close(&line);
+		return err;
+	}
+	peer->owner = line.owner;
+	line.owner.pidfd = -1; /* the peer has it now */
+	ipcshare__line_close(&line);
+	return 0;
+}
+
+/* A peer that is known already, held. */
+static int peer_keep(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
+		     const struct ipcshare__identity *id, const char *stage,
+		     struct ipcshare__peer **out)
+{
+	int err = peer_expect(&peer->owner, id, stage);
+
+	if (err)
+		ipcshare__peer_drop(ctx, peer);
+	else
+		*out = peer;
+	return err;
+}
+
+int ipcshare__peer_hold(struct ipcshare_ctx *ctx, uint64_t endpoint,
+			const struct ipcshare__identity *id, const char *stage,
+			struct ipcshare__peer **out)
+{
+	struct ipcshare__peer *peer, *fresh;
+	int err;
+
+	pthread_mutex_lock(&ctx->lock);
+	peer = peer_find(ctx, endpoint);
+	if (peer)
+		peer->users++;
+	pthread_mutex_unlock(&ctx->lock);
+	if (peer)
+		return peer_keep(ctx, peer, id, stage, out);
+	fresh = calloc(1, sizeof(*fresh));
+	if (!fresh)
+		return ipcshare__fail_errno(ENOMEM, stage, "one more peer");
+	err = peer_meet(ctx, endpoint, id, stage, fresh);
+	if (err) {
+		free(fresh);
+		return err;
+	}
+	pthread_mutex_lock(&ctx->lock);
+	peer = peer_find(ctx, endpoint); /* another thread may have been faster */
+	if (!peer) {
+		peer = fresh;
+		peer->next = ctx->imports.peers;
+		ctx->imports.peers = peer;
+	}
+	peer->users++;
+	pthread_mutex_unlock(&ctx->lock);
+	if (peer != fresh) {
+		ipcshare__caller_close(&fresh->owner);
+		free(fresh);
+	}
+	*out = peer;
+	return 0;
+}
+
+/* ---- Giving up a mapping that nobody uses and nobody can find ---- */
+
+static void mapping_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+{
+	uint64_t start = ipcshare__now_ns();
+
+	if (!m->local) {
+		ctx->backend->ops->close_import(ctx->backend, m->base, m->mapped);
+		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_CLOSE_IMPORT, 1, start);
+		ipcshare__uncount(&ctx->counters.bytes_mapped, m->length);
+	}
+	free(m);
+}
+
+static void mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list)
+{
+	while (list) {
+		struct ipcshare__mapping *next = list->next;
+
+		mapping_close(ctx, list);
+		list = next;
+	}
+}
+
+static void mapping_uncount(struct ipcshare__mapping *m)
+{
+	m->peer->mappings--;
+	m->peer->bytes_mapped -= m->length;
+}
+
+/* Take the idle mappings of one region id off the peer's list; 1 if one is in use. Locked. */
+static int slot_take_idle(struct ipcshare__peer *peer, uint32_t region, uint32_t generation,
+			  struct ipcshare__mapping **taken)
+{
+	struct ipcshare__mapping **at = &peer->slots[region], *m;
+	int used = 0;
+
+	while ((m = *at)) {
+		bool wanted = generation == 0 || m->generation == generation;
+
+		if (!wanted || m->users || m->state == IPCSHARE__MAPPING_PENDING) {
+			used |= wanted;
+			at = &m->next;
+			continue;
+		}
+		*at = m->next;
+		mapping_uncount(m);
+		m->next = *taken;
+		*taken = m;
+	}
+	return used;
+}
+
+/* The same for one region, or for all (IPCSHARE__REGION_ANY). */
+static int peer_take_idle(struct ipcshare__peer *peer, uint32_t region, uint32_t generation,
+			  struct ipcshare__mapping **taken)
+{
+	int used = 0;
+
+	if (region != IPCSHARE__REGION_ANY)
+		return region < peer->nslots ? slot_take_idle(peer, region, generation, taken) : 0;
+	for (uint32_t i = 0; i < peer->nslots; i++)
+		used |= slot_take_idle(peer, i, 0, taken);
+	return used;
+}
+
+/* One user less; the last one takes the peer and its idle mappings with it. */
+void ipcshare__peer_drop(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer)
+{
+	struct ipcshare__mapping *idle = NULL;
+	struct ipcshare__peer **at;
+	bool last;
+
+	pthread_mutex_lock(&ctx->lock);
+	last = --peer->users == 0;
+	if (last) {
+		peer_take_idle(peer, IPCSHARE__REGION_ANY, 0, &idle);
+		for (at = &ctx->imports.peers; *at != peer; at = &(*at)->next)
+			;
+		*at = peer->next;
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	if (!last)
+		return;
+	mappings_close(ctx, idle);
+	ipcshare__caller_close(&peer->owner);
+	free(peer->slots);
+	free(peer);
+}
+
+/* ---- Mappings ---- */
+
+static int slots_reach(struct ipcshare__peer *peer, uint32_t region)
+{
+	struct ipcshare__mapping **slots;
+	uint32_t nslots = peer->nslots ? peer->nslots : 16;
+
+	if (region >= IPCSHARE__REGION_MAX)
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
+				      "a peer sent region id %u, the largest is %u", region,
+				      IPCSHARE__REGION_MAX - 1);
+	if (region < peer->nslots)
+		return 0;
+	while (nslots <= region)
+		nslots *= 2;
+	slots = realloc(peer->slots, nslots * sizeof(struct ipcshare__mapping *));
+	if (!slots)
+		return ipcshare__fail_errno(ENOMEM, "import", "the table of mappings");
+	memset(slots + peer->nslots, 0,
+	       (nslots - peer->nslots) * sizeof(struct ipcshare__mapping *));
+	peer->slots = slots;
+	peer->nslots = nslots;
+	return 0;
+}
+
+static struct ipcshare__mapping *mapping_find(const struct ipcshare__peer *peer,
+					      const struct ipcshare__want *w)
+{
+	struct ipcshare__mapping *m = peer->slots[w->region];
+
+	while (m && (m->generation != w->generation || m->access != w->access))
+		m = m->next;
+	return m;
+}
+
+static int mapping_new(struct ipcshare__peer *peer, struct ipcshare__want *w)
+{
+	struct ipcshare__mapping *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return ipcshare__fail_errno(ENOMEM, "import", "one more mapping");
+	*m = (struct ipcshare__mapping){
+		.next = peer->slots[w->region],
+		.peer = peer,
+		.local = peer->same_process,
+		.region = w->region,
+		.generation = w->generation,
+		.access = w->access,
+		.users = 1,
+		.length = w->length,
+	};
+	peer->slots[w->region] = m;
+	w->mapping = m;
+	return 0;
+}
+
+/*
+ * Find or begin each mapping, and hold it. Those of entries with @mine set are for this call to
+ * import. Locked.
+ */
+static void hold_begin(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
+		       struct ipcshare__want *wants, size_t n, bool *mine)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ipcshare__want *w = &wants[i];
+
+		/* There is one raw pointer, whatever access was asked for. */
+		if (peer->same_process)
+			w->access = IPCSHARE__READ_WRITE;
+		w->mapping = NULL;
+		w->status = slots_reach(peer, w->region);
+		if (w->status)
+			continue;
+		w->mapping = mapping_find(peer, w);
+		mine[i] = !w->mapping;
+		if (mine[i])
+			w->status = mapping_new(peer, w);
+		else
+			w->mapping->users++;
+		if (!peer->same_process && !w->status)
+			ipcshare__count(mine[i] ? &ctx->counters.cache_misses
+						: &ctx->counters.cache_hits, 1);
+	}
+}
+
+static void import_local(struct ipcshare__peer *peer, struct ipcshare__import *im,
+			 const struct ipcshare__want *w)
+{
+	im->status = ipcshare__region_hold_local(peer->endpoint, w->region, w->generation,
+						 &im->base, &im->mapped);
+	if (im->status || im->mapped == w->length)
+		return;
+	ipcshare__region_drop_local(peer->endpoint, w->region, w->generation);
+	im->status = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
+				    "the region has %zu bytes, its descriptor says %ju", im->mapped,
+				    (uintmax_t)w->length);
+}
+
+/* Import what is ours to import, with no lock held. */
+static void hold_import(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
+			struct ipcshare__want *wants, const size_t *todo,
+			struct ipcshare__import *imports, size_t n, struct ipcshare_error *first)
+{
+	uint64_t start = ipcshare__now_ns(), done = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct ipcshare__want *w = &wants[todo[i]];
+
+		memcpy(imports[i].key, w->key, IPCSHARE__KEY_SIZE);
+		imports[i].length = w->length;
+		imports[i].access = w->access;
+		if (peer->same_process)
+			import_local(peer, &imports[i], w);
+		if (peer->same_process && imports[i].status)
+			err = imports[i].status;
+	}
+	if (!peer->same_process && n)
+		err = ctx->backend->ops->import_keys(ctx->backend, peer->endpoint, imports, n);
+	if (err)
+		*first = *ipcshare_last_error();
+	for (size_t i = 0; i < n && !peer->same_process; i++)
+		done += imports[i].status == 0;
+	if (done)
+		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_IMPORT, done, start);
+}
+
+/* Off the peer's list, so that the next one tries anew; waiters still hold it. Locked. */
+static void mapping_fail(struct ipcshare__mapping *m, int status)
+{
+	struct ipcshare__mapping **at = &m->peer->slots[m->region];
+
+	while (*at != m)
+		at = &(*at)->next;
+	*at = m->next;
+	m->state = IPCSHARE__MAPPING_FAILED;
+	m->status = status;
+}
+
+static void hold_publish(struct ipcshare_ctx *ctx, struct ipcshare__want *w,
+			 const struct ipcshare__import *im)
+{
+	struct ipcshare__mapping *m = w->mapping;
+
+	w->status = im->status;
+	if (im->status) {
+		mapping_fail(m, im->status);
+		return;
+	}
+	m->state = IPCSHARE__MAPPING_READY;
+	m->base = im->base;
+	m->mapped = im->mapped;
+	m->peer->mappings++;
+	m->peer->bytes_mapped += m->length;
+	if (!m->peer->same_process)
+		ipcshare__count(&ctx->counters.bytes_mapped, m->length);
+}
+
+/* Wait for what other threads import, and let go of what failed. Locked. */
+static int hold_settle(struct ipcshare_ctx *ctx, struct ipcshare__want *w)
+{
+	struct ipcshare__mapping *m = w->mapping;
+
+	if (!m)
+		return w->status;
+	while (m->state == IPCSHARE__MAPPING_PENDING)
+		pthread_cond_wait(&ctx->changed, &ctx->lock);
+	if (m->state == IPCSHARE__MAPPING_READY) {
+		if (w->length == m->length) {
+			m->peer->users++;
+			return 0;
+		}
+		m->users--;
+		w->status = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
+					   "the region is mapped with %zu bytes, its descriptor "
+					   "says %ju", m->length, (uintmax_t)w->length);
+		w->mapping = NULL;
+		return w->status;
+	}
+	if (!w->status)
+		w->status = ipcshare__fail(m->status, "import", "",
+					   "another thread could not import the same memory: %s",
+					   ipcshare_strerror(m->status));
+	if (--m->users == 0)
+		free(m);
+	w->mapping = NULL;
+	return w->status;
+}
+
+int ipcshare__mappings_hold(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
+			    struct ipcshare__want *wants, size_t n)
+{
+	struct ipcshare__import *imports = calloc(n + 1, sizeof(*imports));
+	size_t *todo = calloc(n + 1, sizeof(*todo)), ntodo = 0;
+	bool *mine = calloc(n + 1, sizeof(*mine));
+	struct ipcshare_error first = { .status = 0 };
+	int err = 0;
+
+	if (!imports || !todo || !mine) {
+		err = ipcshare__fail_errno(ENOMEM, "import", "%zu mappings", n);
+		for (size_t i = 0; i < n; i++)
+			wants[i].status = err;
+		goto out;
+	}
+	pthread_mutex_lock(&ctx->lock);
+	hold_begin(ctx, peer, wants, n, mine);
+	pthread_mutex_unlock(&ctx->lock);
+	for (size_t i = 0; i < n; i++)
+		if (mine[i] && wants[i].mapping)
+			todo[ntodo++] = i;
+	hold_import(ctx, peer, wants, todo, imports, ntodo, &first);
+	pthread_mutex_lock(&ctx->lock);
+	for (size_t i = 0; i < ntodo; i++)
+		hold_publish(ctx, &wants[todo[i]], &imports[i]);
+	if (ntodo)
+		pthread_cond_broadcast(&ctx->changed);
+	for (size_t i = 0; i < n; i++) {
+		int status = hold_settle(ctx, &wants[i]);
+
+		if (status && !first.status)
+			first = *ipcshare_last_error();
+		if (status && !err)
+			err = status;
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	if (err)
+		ipcshare__error_restore(&first);
+out:
+	free(mine);
+	free(todo);
+	free(imports);
+	return err;
+}
+
+void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+{
+	struct ipcshare__peer *peer = m->peer;
+	struct ipcshare__mapping *idle = NULL;
+
+	pthread_mutex_lock(&ctx->lock);
+	/* A local one would keep its region from being freed, and costs nothing to find again. */
+	if (--m->users == 0 && peer->same_process) {
+		uint32_t region = m->region, generation = m->generation;
+
+		slot_take_idle(peer, region, generation, &idle);
+		pthread_mutex_unlock(&ctx->lock);
+		ipcshare__region_drop_local(peer->endpoint, region, generation);
+		mappings_close(ctx, idle);
+	} else {
+		pthread_mutex_unlock(&ctx->lock);
+	}
+	ipcshare__peer_drop(ctx, peer);
+}
+
+/* ---- One-sided maps ---- */
+
+int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&ctx->lock);
+	if (m->maps == 0)
+		err = ipcshare__index_add(&ctx->imports.maps, m->base, m->length, m);
+	if (!err)
+		m->maps++;
+	pthread_mutex_unlock(&ctx->lock);
+	return err ? ipcshare__fail(err, "map", "", "no room for one more mapping") : 0;
+}
+
+struct ipcshare__mapping *ipcshare__maps_remove(struct ipcshare_ctx *ctx, const void *address)
+{
+	const struct ipcshare__range *range;
+	struct ipcshare__mapping *m = NULL;
+
+	pthread_mutex_lock(&ctx->lock);
+	range = ipcshare__index_find(&ctx->imports.maps, address);
+	if (range) {
+		m = range->what;
+		if (--m->maps == 0)
+			ipcshare__index_remove(&ctx->imports.maps, m->base);
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	return m;
+}
+
+/* ---- The owner calls back ---- */
+
+int ipcshare__imports_retire(void *arg, const struct ipcshare__caller *caller, uint64_t owner,
+			     uint32_t region, uint32_t generation)
+{
+	struct ipcshare_ctx *ctx = arg;
+	struct ipcshare__mapping *idle = NULL;
+	struct ipcshare__peer *peer;
+	int status = 0;
+
+	pthread_mutex_lock(&ctx->lock);
+	peer = peer_find(ctx, owner);
+	if (peer && (peer->owner.pid != caller->pid || peer->owner.inode != caller->inode))
+		status = IPCSHARE_ERR_NOT_ALLOWED;
+	else if (peer && peer_take_idle(peer, region, generation, &idle))
+		status = IPCSHARE_ERR_BUSY;
+	pthread_mutex_unlock(&ctx->lock);
+	mappings_close(ctx, idle);
+	return status;
+}
+
+void ipcshare__imports_abandon(struct ipcshare_ctx *ctx)
+{
+	struct ipcshare__imports *im = &ctx->imports;
+
+	while (im->peers) {
+		struct ipcshare__peer *peer = im->peers;
+
+		im->peers = peer->next;
+		for (uint32_t i = 0; i < peer->nslots; i++) {
+			for (struct ipcshare__mapping *m = peer->slots[i]; m; m = m->next)
+				if (m->local && m->users)
+					ipcshare__region_drop_local(peer->endpoint, m->region,
+								    m->generation);
+			mappings_close(ctx, peer->slots[i]);
+		}
+		ipcshare__caller_close(&peer->owner);
+		free(peer->slots);
+		free(peer);
+	}
+	ipcshare__index_clear(&im->maps);
+}

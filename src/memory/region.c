@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "memory/region.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/host/line.h"
+#include "base/error.h"
+#include "base/handle.h"
+#include "memory/context.h"
+
+#define NO_SLOT UINT32_MAX
+
+/* ---- The table, locked ---- */
+
+static int slot_take(struct ipcshare__regions *t, uint32_t *id)
+{
+	struct ipcshare__region_slot *slots;
+	uint32_t capacity;
+
+	if (t->nslots == 0)
+		t->first_free = NO_SLOT;
+	if (t->first_free != NO_SLOT) {
+		*id = t->first_free;
+		t->first_free = t->slots[*id].next_free;
+		return 0;
+	}
+	if (t->nslots == IPCSHARE__REGION_MAX)
+		return IPCSHARE_ERR_LIMIT;
+	if (t->nslots == t->capacity) {
+		capacity = t->capacity ? 2 * t->capacity : 16;
+		slots = realloc(t->slots, capacity * sizeof(*slots));
+		if (!slots)
+			return IPCSHARE_ERR_NO_MEMORY;
+		t->slots = slots;
+		t->capacity = capacity;
+	}
+	*id = t->nslots++;
+	t->slots[*id] = (struct ipcshare__region_slot){ .generation = 1 };
+	return 0;
+}
+
+static void slot_give_back(struct ipcshare__regions *t, uint32_t id)
+{
+	t->slots[id].region = NULL;
+	t->slots[id].generation++; /* what still names the old region is stale from now on */
+	t->slots[id].next_free = t->first_free;
+	t->first_free = id;
+}
+
+static int table_add(struct ipcshare__regions *t, struct ipcshare__region *r)
+{
+	int err = slot_take(t, &r->id);
+
+	if (err)
+		return err;
+	err = ipcshare__index_add(&t->by_address, r->mem.base, r->mem.length, r);
+	if (err) {
+		slot_give_back(t, r->id);
+		return err;
+	}
+	t->slots[r->id].region = r;
+	r->generation = t->slots[r->id].generation;
+	return 0;
+}
+
+static void table_remove(struct ipcshare__regions *t, struct ipcshare__region *r)
+{
+	ipcshare__index_remove(&t->by_address, r->mem.base);
+	slot_give_back(t, r->id);
+}
+
+static void region_lock_busy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	while (r->busy)
+		pthread_cond_wait(&ctx->changed, &ctx->lock);
+	r->busy = true;
+}
+
+static void region_unlock_busy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	r->busy = false;
+	pthread_cond_broadcast(&ctx->changed);
+}
+
+static void region_forget(struct ipcshare__region *r)
+{
+	free(r->told);
+	free(r);
+}
+
+/* ---- Allocate and register ---- */
+
+static int region_add(struct ipcshare_ctx *ctx, struct ipcshare__memory *mem, bool registered)
+{
+	struct ipcshare__region *r = calloc(1, sizeof(*r));
+	int err = IPCSHARE_ERR_NO_MEMORY;
+
+	if (r) {
+		r->mem = *mem;
+		r->registered = registered;
+		pthread_mutex_lock(&ctx->lock);
+		err = table_add(&ctx->regions, r);
+		pthread_mutex_unlock(&ctx->lock);
+	}
+	if (!err) {
+		ipcshare__count(&ctx->counters.allocations, 1);
+		ipcshare__count(&ctx->counters.bytes_allocated, mem->length);
+		return 0;
+	}
+	free(r);
+	ctx->backend->ops->release(ctx->backend, mem);
+	if (err == IPCSHARE_ERR_BUSY)
+		return ipcshare__fail(err, "register", "deregister or free it first",
+				      "the range overlaps memory that the context has already");
+	return ipcshare__fail(err, "alloc", "free some, or cut buffers from fewer allocations",
+			      "no room for one more allocation");
+}
+
+int ipcshare_alloc(struct ipcshare_ctx *ctx, size_t len, void **out)
+{
+	struct ipcshare__memory mem;
+	uint64_t start;
+	int err = ipcshare__ctx_check(ctx, "alloc");
+
+	if (err)
+		return err;
+	if (!out || !len || len > PTRDIFF_MAX)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "alloc", "",
+				      "out is NULL, or %zu bytes are asked for", len);
+	start = ipcshare__now_ns();
+	err = ctx->backend->ops->alloc(ctx->backend, len, &mem);
+	if (err)
+		return err;
+	ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_ALLOC, 1, start);
+	err = region_add(ctx, &mem, false);
+	if (err)
+		return err;
+	*out = mem.base;
+	return 0;
+}
+
+int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t len, int fd)
+{
+	struct ipcshare__memory mem;
+	int err = ipcshare__ctx_check(ctx, "register");
+
+	if (err)
+		return err;
+	if (!ptr || !len || len > PTRDIFF_MAX || (uintptr_t)ptr > UINTPTR_MAX - len)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "register", "",
+				      "%p with %zu bytes is no range of addresses", ptr, len);
+	err = ctx->backend->ops->adopt(ctx->backend, ptr, len, fd, &mem);
+	return err ? err : region_add(ctx, &mem, true);
+}
+
+/* ---- Free ---- */
+
+/*
+ * Ask one peer to drop what it keeps mapped. Whoever ended, or closed its context, has nothing
+ * mapped any more. Region IPCSHARE__REGION_ANY means all of ours.
+ */
+static int retire_at(struct ipcshare_ctx *ctx, uint64_t endpoint, uint32_t region,
+		     uint32_t generation)
+{
+	struct ipcshare__broker_retire ask = {
+		.owner = ctx->identity.endpoint, .region = region, .generation = generation,
+	};
+	struct ipcshare_error before = *ipcshare_last_error();
+	struct ipcshare__line line;
+	int err;
+
+	err = ipcshare__line_open(ctx->config.socket_dir, endpoint, ctx->timeout_ms, "free", &line);
+	if (!err) {
+		err = ipcshare__line_retire(&line, &ask);
+		ipcshare__line_close(&line);
+	}
+	if (err != IPCSHARE_ERR_UNREACHABLE && err != IPCSHARE_ERR_PEER_DEAD)
+		return err;
+	ipcshare__error_restore(&before); /* no failure of this call */
+	return 0;
+}
+
+/* No peer maps it any more; busy is held, the lock isn't. */
+static int region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	int err;
+
+	while (r->ntold) {
+		err = retire_at(ctx, r->told[r->ntold - 1].endpoint, r->id, r->generation);
+		if (err)
+			return err;
+		r->ntold--; /* so that another try asks only those that are left */
+	}
+	return 0;
+}
+
+/* Off the table already: nobody can find it. */
+static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	const struct ipcshare__backend_ops *ops = ctx->backend->ops;
+	uint64_t start;
+
+	if (r->exported) {
+		start = ipcshare__now_ns();
+		ops->close_export(ctx->backend, &r->mem);
+		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_CLOSE_EXPORT, 1, start);
+	}
+	start = ipcshare__now_ns();
+	ops->release(ctx->backend, &r->mem);
+	if (!r->registered)
+		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_FREE, 1, start);
+	ipcshare__uncount(&ctx->counters.allocations, 1);
+	ipcshare__uncount(&ctx->counters.bytes_allocated, r->mem.length);
+	region_forget(r);
+}
+
+static int not_ours(const struct ipcshare_ctx *ctx, const void *ptr, const char *stage)
+{
+	return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
+			      "it was freed before, or came from malloc(): use ipcshare_alloc() or "
+			      "ipcshare_register()",
+			      "%p is not in memory of this context (backend %s)", ptr,
+			      ctx->backend->ops->name);
+}
+
+/* The region that starts at @ptr, marked busy and freeing; locked. */
+static int free_begin(struct ipcshare_ctx *ctx, void *ptr, bool registered, const char *stage,
+		      struct ipcshare__region **out)
+{
+	const struct ipcshare__range *range = ipcshare__index_find(&ctx->regions.by_address, ptr);
+	struct ipcshare__region *r = range ? range->what : NULL;
+
+	if (!r || r->freeing)
+		return not_ours(ctx, ptr, stage);
+	if (r->mem.base != ptr)
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
+				      "pass the pointer that was allocated or registered",
+				      "%p lies inside the allocation at %p", ptr, r->mem.base);
+	if (r->registered != registered)
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
+				      "ipcshare_free() goes with ipcshare_alloc(), "
+				      "ipcshare_deregister() with ipcshare_register()",
+				      "%p was %s", ptr, r->registered ? "registered" : "allocated");
+	if (r->users)
+		return ipcshare__fail(IPCSHARE_ERR_BUSY, stage, "free the sets that hold it first",
+				      "%p is still shared: %zu sets, shares or mappings of this "
+				      "process hold it",
+				      ptr, r->users);
+	r->freeing = true;
+	region_lock_busy(ctx, r);
+	*out = r;
+	return 0;
+}
+
+static int region_end(struct ipcshare_ctx *ctx, void *ptr, bool registered, const char *stage)
+{
+	struct ipcshare__region *r = NULL;
+	int err;
+
+	if (!ptr)
+		return 0;
+	err = ipcshare__ctx_check(ctx, stage);
+	if (err)
+		return err;
+	pthread_mutex_lock(&ctx->lock);
+	err = free_begin(ctx, ptr, registered, stage, &r);
+	pthread_mutex_unlock(&ctx->lock);
+	if (err)
+		return err;
+	err = region_retire(ctx, r);
+	pthread_mutex_lock(&ctx->lock);
+	r->freeing = false;
+	region_unlock_busy(ctx, r);
+	if (!err)
+		table_remove(&ctx->regions, r);
+	pthread_mutex_unlock(&ctx->lock);
+	if (!err)
+		region_destroy(ctx, r);
+	return err;
+}
+
+int ipcshare_free(struct ipcshare_ctx *ctx, void *ptr)
+{
+	return region_end(ctx, ptr, false, "free");
+}
+
+int ipcshare_deregister(struct ipcshare_ctx *ctx, void *ptr)
+{
+	return region_end(ctx, ptr, true, "deregister");
+}
+
+static void table_clear(struct ipcshare__regions *t)
+{
+	ipcshare__index_clear(&t->by_address);
+	free(t->slots);
+	*t = (struct ipcshare__regions){ 0 };
+}
+
+int ipcshare__regions_close(struct ipcshare_ctx *ctx)
+{
+	struct ipcshare__regions *t = &ctx->regions;
+	int err = 0;
+
+	for (uint32_t i = 0; i < t->nslots && !err; i++)
+		if (t->slots[i].region)
+			err = region_retire(ctx, t->slots[i].region);
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < t->nslots; i++)
+		if (t->slots[i].region)
+			region_destroy(ctx, t->slots[i].region);
+	table_clear(t);
+	return 0;
+}
+
+void ipcshare__regions_abandon(struct ipcshare_ctx *ctx)
+{
+	struct ipcshare__regions *t = &ctx->regions;
+
+	for (uint32_t i = 0; i < t->nslots; i++) {
+		struct ipcshare__region *r = t->slots[i].region;
+
+		if (!r)
+			continue;
+		ctx->backend->ops->release(ctx->backend, &r->mem);
+		region_forget(r);
+	}
+	table_clear(t);
+}
+
+/* ---- Find and hold ---- */
+
+static bool inside(const struct ipcshare__region *r, const void *ptr)
+{
+	uintptr_t base = (uintptr_t)r->mem.base;
+
+	return (uintptr_t)ptr >= base && (uintptr_t)ptr - base < r->mem.length;
+}
+
+/* The region that holds all of the buffer, or the status and detail why not; locked. */
+static int region_of(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,
+		     struct ipcshare__region *last, struct ipcshare__region **out)
+{
+	const struct ipcshare__range *range;
+	size_t offset;
+
+	if (!last || !inside(last, ptr)) {
+		range = ipcshare__index_find(&ctx->regions.by_address, ptr);
+		last = range ? range->what : NULL;
+	}
+	if (!last || last->freeing)
+		return not_ours(ctx, ptr, stage);
+	offset = (size_t)((const char *)ptr - (const char *)last->mem.base);
+	if (len > last->mem.length - offset)
+		return ipcshare__fail(IPCSHARE_ERR_RANGE, stage, "",
+				      "%zu bytes at offset %zu of an allocation of %zu bytes", len,
+				      offset, last->mem.length);
+	*out = last;
+	return 0;
+}
+
+int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,
+			  struct ipcshare__region **out)
+{
+	int err;
+
+	pthread_mutex_lock(&ctx->lock);
+	err = region_of(ctx, ptr, len, stage, NULL, out);
+	if (!err)
+		(*out)->users++;
+	pthread_mutex_unlock(&ctx->lock);
+	return err;
+}
+
+void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	pthread_mutex_lock(&ctx->lock);
+	r->users--;
+	pthread_mutex_unlock(&ctx->lock);
+}
+
+static int ref_add(struct ipcshare__described *d, struct ipcshare__region *r)
+{
+	struct ipcshare__region **regions;
+	uint32_t capacity;
+
+	if (d->nregions == d->capacity) {
+		capacity = d->capacity ? 2 * d->capacity : 8;
+		regions = realloc(d->regions, capacity * sizeof(struct ipcshare__region *));
+		if (!regions)
+			return ipcshare__fail_errno(ENOMEM, "share", "the list of regions");
+		d->regions = regions;
+		d->capacity = capacity;
+	}
+	r->ref = d->nregions;
+	r->users++;
+	d->regions[d->nregions++] = r;
+	return 0;
+}
+
+static void describe_one(struct ipcshare__wire_descriptor *d, uint32_t ref, uint64_t offset,
+			 uint64_t length)
+{
+	*d = (struct ipcshare__wire_descriptor){
+		.ref = ref,
+		.offset_hi = (uint16_t)(offset >> 32),
+		.offset_lo = (uint32_t)offset,
+		.length_hi = (uint16_t)(length >> 32),
+		.length_lo = (uint32_t)length,
+	};
+}
+
+int ipcshare__regions_describe(struct ipcshare_ctx *ctx, const struct ipcshare_buf *bufs, size_t n,
+			       struct ipcshare__described *out)
+{
+	struct ipcshare_error first = { .status = 0 };
+	struct ipcshare__region *r = NULL;
+	uint64_t mark;
+	int err = 0;
+
+	pthread_mutex_lock(&ctx->lock);
+	mark = ++ctx->regions.mark;
+	for (size_t i = 0; i < n && !err; i++) {
+		struct ipcshare__wire_descriptor *d = &out->descriptors[i];
+		int status;
+
+		if (!bufs[i].len) {
+			describe_one(d, IPCSHARE__REF_EMPTY, 0, 0);
+			continue;
+		}
+		status = region_of(ctx, bufs[i].ptr, bufs[i].len, "share", r, &r);
+		if (status) {
+			ipcshare__fail_at(-1, (int64_t)i);
+			if (!first.status)
+				first = *ipcshare_last_error();
+			describe_one(d, IPCSHARE__REF_FAILED, (uint64_t)-status, 0);
+			out->failed++;
+			continue;
+		}
+		if (r->mark != mark) {
+			err = ref_add(out, r);
+			r->mark = mark;
+		}
+		describe_one(d, r->ref, (uint64_t)((char *)bufs[i].ptr - (char *)r->mem.base),
+			     bufs[i].len);
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	if (!err && first.status)
+		ipcshare__error_restore(&first);
+	return err;
+}
+
+/* ---- Same process on both ends ---- */
+
+struct local {
+	uint64_t endpoint;
+	uint32_t id, generation;
+	int change; /* of users: 1 hold, -1 drop */
+	struct ipcshare__region *found;
+};
+
+static int local_visit(void *handle, void *arg)
+{
+	struct ipcshare_ctx *ctx = handle;
+	struct local *l = arg;
+	struct ipcshare__region *r;
+
+	if (ctx->identity.endpoint != l->endpoint)
+		return 0;
+	pthread_mutex_lock(&ctx->lock);
+	if (l->id < ctx->regions.nslots) {
+		r = ctx->regions.slots[l->id].region;
+		if (r && r->generation == l->generation && !r->freeing) {
+			r->users += (size_t)l->change;
+			l->found = r;
+		}
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	return 1;
+}
+
+int ipcshare__region_hold_local(uint64_t endpoint, uint32_t id, uint32_t generation, void **base,
+				size_t *length)
+{
+	struct local l = { endpoint, id, generation, 1, NULL };
+
+	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
+	if (!l.found)
+		return ipcshare__fail(IPCSHARE_ERR_STALE, "import", "share it anew",
+				      "the memory was freed in this process");
+	*base = l.found->mem.base;
+	*length = l.found->mem.length;
+	return 0;
+}
+
+void ipcshare__region_drop_local(uint64_t endpoint, uint32_t id, uint32_t generation)
+{
+	struct local l = { endpoint, id, generation, -1, NULL };
+
+	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
+}
+
+/* ---- Publish: export, protect, whitelist ---- */
+
+static int publish_export(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags)
+{
+	bool open = flags & IPCSHARE_SHARE_OPEN;
+	uint64_t start = ipcshare__now_ns();
+	int err;
+
+	if (r->exported && r->open && !open && !(flags & IPCSHARE__OPEN_OR_NOT))
+		return ipcshare__fail(IPCSHARE_ERR_OPEN_EXPORT, "export",
+				      "pass IPCSHARE_SHARE_OPEN again, or use another allocation",
+				      "the allocation was exported without a whitelist before, which "
+				      "can't be undone");
+	if (r->exported)
+		return 0;
+	err = ctx->backend->ops->export_key(ctx->backend, &r->mem,
+					    open ? IPCSHARE__EXPORT_OPEN : 0, r->key);
+	if (err)
+		return err;
+	ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_EXPORT, 1, start);
+	ipcshare__count(&ctx->counters.open_exports, open);
+	r->exported = true;
+	r->open = open;
+	return 0;
+}
+
+static int publish_protect(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags)
+{
+	bool read_only = flags & IPCSHARE_READ_ONLY;
+	int err;
+
+	if (r->read_only && !read_only)
+		return ipcshare__fail(IPCSHARE_ERR_READ_ONLY, "export",
+				      "pass IPCSHARE_READ_ONLY again, or use another allocation",
+				      "the allocation was shared read-only before, which can't be "
+				      "undone");
+	if (r->read_only || !read_only)
+		return 0;
+	err = ctx->backend->ops->protect(ctx->backend, &r->mem);
+	if (!err)
+		r->read_only = true;
+	return err;
+}
+
+static bool is_told(const struct ipcshare__region *r, uint64_t endpoint,
+		    enum ipcshare__access access)
+{
+	for (size_t i = 0; i < r->ntold; i++)
+		if (r->told[i].endpoint == endpoint &&
+		    (r->told[i].access == access || r->told[i].access == IPCSHARE__READ_WRITE))
+			return true;
+	return false;
+}
+
+static int publish_allow(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags,
+			 const struct ipcshare__identity *ids, size_t n)
+{
+	enum ipcshare__access access =
+		flags & IPCSHARE_READ_ONLY ? IPCSHARE__READ_ONLY : IPCSHARE__READ_WRITE;
+	struct ipcshare__identity *missing = malloc((n + 1) * sizeof(*missing));
+	struct ipcshare__told *told = realloc(r->told, (r->ntold + n + 1) * sizeof(*told));
+	uint64_t start = ipcshare__now_ns();
+	size_t nmissing = 0;
+	int err = 0;
+
+	if (told)
+		r->told = told;
+	if (!told || !missing) {
+		free(missing);
+		return ipcshare__fail_errno(ENOMEM, "whitelist", "%zu more entries", n);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!is_told(r, ids[i].endpoint, access))
+			missing[nmissing++] = ids[i];
+	if (nmissing && !r->open) {
+		err = ctx->backend->ops->allow(ctx->backend, &r->mem, missing, nmissing, access);
+		if (!err)
+			ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_ALLOW, 1, start);
+	}
+	for (size_t i = 0; i < nmissing && !err; i++)
+		r->told[r->ntold++] = (struct ipcshare__told){ missing[i].endpoint, access };
+	free(missing);
+	return err;
+}
+
+int ipcshare__region_publish(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags,
+			     const struct ipcshare__identity *ids, size_t n)
+{
+	int err;
+
+	pthread_mutex_lock(&ctx->lock);
+	region_lock_busy(ctx, r);
+	pthread_mutex_unlock(&ctx->lock);
+	err = publish_export(ctx, r, flags);
+	if (!err)
+		err = publish_protect(ctx, r, flags);
+	if (!err && n)
+		err = publish_allow(ctx, r, flags, ids, n);
+	pthread_mutex_lock(&ctx->lock);
+	region_unlock_busy(ctx, r);
+	pthread_mutex_unlock(&ctx->lock);
+	return err;
+}

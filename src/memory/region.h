@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A region: one allocation of this process, exported when it is first shared, and once. Functions
+ * that say "locked" want ctx->lock held; the others take it.
+ */
+#ifndef IPCSHARE_MEMORY_REGION_H
+#define IPCSHARE_MEMORY_REGION_H
+
+#include <ipcshare.h>
+#include <stdbool.h>
+
+#include "backend/backend.h"
+#include "memory/index.h"
+
+#define IPCSHARE__REGION_MAX (1u << 20) /* ids are below it, here and in what peers send */
+
+/* A process that has been told the key, and may have it mapped. */
+struct ipcshare__told {
+	uint64_t endpoint;
+	enum ipcshare__access access;
+};
+
+struct ipcshare__region {
+	struct ipcshare__memory mem;
+	uint32_t id, generation;
+	bool registered; /* by ipcshare_register(); else from ipcshare_alloc() */
+	bool exported, open, read_only;
+	bool busy; /* one thread exports, allows or frees it: others wait for ctx->changed */
+	bool freeing;
+	size_t users; /* sets, shares and local mappings here that hold it */
+	char key[IPCSHARE__KEY_SIZE];
+	struct ipcshare__told *told;
+	size_t ntold;
+	/* Scratch of ipcshare__regions_describe(), under the lock. */
+	uint64_t mark;
+	uint32_t ref;
+};
+
+struct ipcshare__region_slot {
+	struct ipcshare__region *region; /* NULL: free */
+	uint32_t generation; /* of the region in it, or of the next one */
+	uint32_t next_free;
+};
+
+struct ipcshare__regions {
+	struct ipcshare__index by_address;
+	struct ipcshare__region_slot *slots; /* by id */
+	uint32_t nslots, capacity, first_free;
+	uint64_t mark;
+};
+
+struct ipcshare_ctx;
+
+/* Buffers as descriptors, and the distinct regions they lie in, each held once. */
+struct ipcshare__described {
+	struct ipcshare__wire_descriptor *descriptors; /* the caller's, n of them */
+	struct ipcshare__region **regions; /* to be freed */
+	uint32_t nregions, capacity;
+	uint32_t failed; /* buffers that can't be shared: IPCSHARE__REF_FAILED */
+};
+int ipcshare__regions_describe(struct ipcshare_ctx *ctx, const struct ipcshare_buf *bufs, size_t n,
+			       struct ipcshare__described *out);
+
+/* The region that holds ptr .. ptr + len, held until ipcshare__region_drop(). */
+int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,
+			  struct ipcshare__region **out);
+void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+
+/* Beside the public flags: whether it was exported open is no matter here. */
+#define IPCSHARE__OPEN_OR_NOT 0x80000000u
+
+/*
+ * Export it if it isn't, and whitelist @n processes; @flags are IPCSHARE_READ_ONLY and
+ * IPCSHARE_SHARE_OPEN. Nothing is done twice. The caller holds the region.
+ */
+int ipcshare__region_publish(struct ipcshare_ctx *ctx, struct ipcshare__region *region,
+			     unsigned flags, const struct ipcshare__identity *ids, size_t n);
+
+/* The same process on both ends: hold and drop a region of any context of this process. */
+int ipcshare__region_hold_local(uint64_t endpoint, uint32_t id, uint32_t generation, void **base,
+				size_t *length);
+void ipcshare__region_drop_local(uint64_t endpoint, uint32_t id, uint32_t generation);
+
+/* Give all regions back: first ask every peer (may fail: nothing is done then), or just drop. */
+int ipcshare__regions_close(struct ipcshare_ctx *ctx);
+void ipcshare__regions_abandon(struct ipcshare_ctx *ctx);
+
+#endif
