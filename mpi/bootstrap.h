@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A bootstrap over a communicator whose ranks share a node. */
+#ifndef IPCSHARE_MPI_BOOTSTRAP_H
+#define IPCSHARE_MPI_BOOTSTRAP_H
+
+#include <ipcshare_mpi.h>
+
+struct ipcshare__mpi_bootstrap {
+	MPI_Comm comm; /* ours alone */
+	MPI_Datatype block; /* 64 bytes: so that int counts reach 128 GiB */
+	int nranks;
+	int comm_size; /* of the user's communicator */
+	int *comm_rank; /* by group rank */
+};
+
+/* Fill in @out's callbacks; @b is freed, with its communicator, by its release(). */
+void ipcshare__mpi_bootstrap_fill(struct ipcshare__mpi_bootstrap *b, int rank,
+				  struct ipcshare_bootstrap *out);
+/* What is behind a group that was made from a communicator; NULL for other groups. */
+const struct ipcshare__mpi_bootstrap *
+ipcshare__mpi_bootstrap_of(const struct ipcshare_bootstrap *bootstrap);
+void ipcshare__mpi_bootstrap_free(struct ipcshare__mpi_bootstrap *b);
+
+/* 0, or IPCSHARE_ERR_BOOTSTRAP with MPI's own text. */
+int ipcshare__mpi_result(int result, const char *call);
+/* Not 0 between MPI_Init and MPI_Finalize. */
+int ipcshare__mpi_is_up(void);
+
+#endif

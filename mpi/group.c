@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which ranks of a communicator make a group, and how the two kinds of rank translate. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "bootstrap.h"
+#include "group/group.h"
+
+static int comm_check(MPI_Comm comm)
+{
+	int inter = 0;
+
+	if (!ipcshare__mpi_is_up())
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "call it between the two",
+				      "MPI is not initialised, or finalized already");
+	if (comm == MPI_COMM_NULL)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "", "comm is MPI_COMM_NULL");
+	if (MPI_Comm_test_inter(comm, &inter) == MPI_SUCCESS && inter)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group",
+				      "MPI_Intercomm_merge() makes one of both sides",
+				      "comm is an intercommunicator");
+	return 0;
+}
+
+/* Ranks that MPI takes for local may still be on different machines: containers, renamed hosts. */
+static int split_by_boot_id(const struct ipcshare__identity *me, MPI_Comm *comm)
+{
+	int size, rank, color = -1, together = 1, err;
+	uint8_t (*boots)[16];
+	MPI_Comm part;
+
+	MPI_Comm_size(*comm, &size);
+	MPI_Comm_rank(*comm, &rank);
+	boots = calloc((size_t)size, sizeof(*boots));
+	if (!boots) /* the others wait in the allgather: there is no quieter way out */
+		return ipcshare__fail_errno(ENOMEM, "group", "boot ids of %d ranks", size);
+	err = ipcshare__mpi_result(MPI_Allgather(me->boot, 16, MPI_BYTE, boots, 16, MPI_BYTE, *comm),
+				   "MPI_Allgather");
+	for (int r = 0; r < size && !err; r++) {
+		together &= !memcmp(boots[r], boots[0], sizeof(boots[0]));
+		if (color < 0 && !memcmp(boots[r], me->boot, sizeof(boots[0])))
+			color = r;
+	}
+	free(boots);
+	if (err || together)
+		return err;
+	err = ipcshare__mpi_result(MPI_Comm_split(*comm, color, rank, &part), "MPI_Comm_split");
+	if (err)
+		return err;
+	MPI_Comm_free(comm);
+	MPI_Comm_set_errhandler(part, MPI_ERRORS_RETURN);
+	*comm = part;
+	return 0;
+}
+
+/* The ranks of @comm on this node, in @comm's order. */
+static int local_comm(MPI_Comm comm, MPI_Comm *out)
+{
+	int rank, err;
+
+	MPI_Comm_rank(comm, &rank);
+	err = ipcshare__mpi_result(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, rank,
+						       MPI_INFO_NULL, out),
+				   "MPI_Comm_split_type");
+	if (!err)
+		MPI_Comm_set_errhandler(*out, MPI_ERRORS_RETURN);
+	return err;
+}
+
+static int ranks_translate(MPI_Comm comm, struct ipcshare__mpi_bootstrap *b)
+{
+	MPI_Group user, local;
+	int *all, err;
+
+	all = calloc((size_t)b->nranks, sizeof(int));
+	b->comm_rank = calloc((size_t)b->nranks, sizeof(int));
+	if (!all || !b->comm_rank) {
+		free(all);
+		return ipcshare__fail_errno(ENOMEM, "group", "%d ranks", b->nranks);
+	}
+	for (int r = 0; r < b->nranks; r++)
+		all[r] = r;
+	MPI_Comm_group(comm, &user);
+	MPI_Comm_group(b->comm, &local);
+	err = ipcshare__mpi_result(MPI_Group_translate_ranks(local, b->nranks, all, user,
+							     b->comm_rank),
+				   "MPI_Group_translate_ranks");
+	MPI_Group_free(&user);
+	MPI_Group_free(&local);
+	free(all);
+	return err;
+}
+
+static int bootstrap_prepare(MPI_Comm comm, struct ipcshare__mpi_bootstrap *b)
+{
+	int err;
+
+	MPI_Comm_size(b->comm, &b->nranks);
+	MPI_Comm_size(comm, &b->comm_size);
+	err = ipcshare__mpi_result(MPI_Type_contiguous(IPCSHARE__BLOB_ALIGN, MPI_BYTE, &b->block),
+				   "MPI_Type_contiguous");
+	if (!err)
+		err = ipcshare__mpi_result(MPI_Type_commit(&b->block), "MPI_Type_commit");
+	return err ? err : ranks_translate(comm, b);
+}
+
+/* Before the group's own exchanges can tell: does every local rank get that far? */
+static int ready(MPI_Comm local, int status)
+{
+	int worst = 0, err;
+
+	err = ipcshare__mpi_result(MPI_Allreduce(&status, &worst, 1, MPI_INT, MPI_MIN, local),
+				   "MPI_Allreduce");
+	if (err || status || !worst)
+		return err ? err : status ? status : worst;
+	return ipcshare__fail(worst, "group", "see that rank's own error",
+			      "another rank of the node could not start: %s",
+			      ipcshare_strerror(worst));
+}
+
+/* Did the ranks part without an agreement, so that some may be gone? */
+static int exchange_failed(int err)
+{
+	return err == IPCSHARE_ERR_PEER_DEAD || err == IPCSHARE_ERR_TIMEOUT ||
+	       err == IPCSHARE_ERR_BOOTSTRAP || err == IPCSHARE_ERR_PROTOCOL;
+}
+
+int ipcshare_mpi_group_create(struct ipcshare_ctx *ctx, MPI_Comm comm, struct ipcshare_group **out)
+{
+	struct ipcshare__mpi_bootstrap *b;
+	struct ipcshare_bootstrap bootstrap;
+	int err = comm_check(comm), rank;
+
+	if (err)
+		return err;
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return ipcshare__fail_errno(ENOMEM, "group", "a bootstrap");
+	b->block = MPI_DATATYPE_NULL;
+	b->comm = MPI_COMM_NULL;
+	err = local_comm(comm, &b->comm);
+	if (err)
+		goto free_bootstrap;
+	err = ipcshare__ctx_check(ctx, "group");
+	if (!err && !out)
+		err = ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "", "out is NULL");
+	err = ready(b->comm, err);
+	if (!err)
+		err = split_by_boot_id(&ctx->identity, &b->comm);
+	if (!err)
+		err = bootstrap_prepare(comm, b);
+	if (!err) {
+		MPI_Comm_rank(b->comm, &rank);
+		ipcshare__mpi_bootstrap_fill(b, rank, &bootstrap);
+		err = ipcshare_group_create(ctx, &bootstrap, out);
+		if (err)
+			bootstrap.release(b, exchange_failed(err));
+		return err;
+	}
+free_bootstrap:
+	ipcshare__mpi_bootstrap_free(b);
+	return err;
+}
+
+/* ---- Ranks ---- */
+
+static int bootstrap_of(const struct ipcshare_group *group,
+			const struct ipcshare__mpi_bootstrap **out)
+{
+	int err = ipcshare__group_check(group, "group");
+
+	if (err)
+		return err;
+	*out = ipcshare__mpi_bootstrap_of(ipcshare__group_bootstrap(group));
+	return *out ? 0
+		    : ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "",
+				     "the group was not made from a communicator");
+}
+
+int ipcshare_mpi_comm_rank(const struct ipcshare_group *group, int group_rank)
+{
+	const struct ipcshare__mpi_bootstrap *b;
+	int err = bootstrap_of(group, &b);
+
+	if (err)
+		return err;
+	if (group_rank < 0 || group_rank >= b->nranks)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "",
+				      "%d is no rank of the group", group_rank);
+	return b->comm_rank[group_rank];
+}
+
+int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int comm_rank)
+{
+	const struct ipcshare__mpi_bootstrap *b;
+	int err = bootstrap_of(group, &b);
+
+	if (err)
+		return err;
+	if (comm_rank < 0 || comm_rank >= b->comm_size)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "",
+				      "%d is no rank of the communicator", comm_rank);
+	for (int r = 0; r < b->nranks; r++)
+		if (b->comm_rank[r] == comm_rank)
+			return r;
+	return ipcshare__fail(IPCSHARE_ERR_OTHER_NODE, "group", "",
+			      "rank %d of the communicator is on another node", comm_rank);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "group/group.h"
+#include "group/wait.h"
+
+static const char *const collective_name[] = {
+	[IPCSHARE__COLL_SHARE] = "ipcshare_share",
+	[IPCSHARE__COLL_VERDICT] = "the end of ipcshare_share",
+	[IPCSHARE__COLL_SET_FREE] = "ipcshare_set_free",
+	[IPCSHARE__COLL_GROUP_CREATE] = "ipcshare_group_create",
+	[IPCSHARE__COLL_GROUP_FREE] = "ipcshare_group_free",
+};
+
+static const char *name_of(unsigned collective)
+{
+	if (collective < 1 || collective > IPCSHARE__COLL_GROUP_FREE)
+		return "an unknown collective";
+	return collective_name[collective];
+}
+
+/* ---- One exchange ---- */
+
+static void exchange_begin(struct ipcshare_group *g, struct ipcshare_wait *wait)
+{
+	g->round++;
+	/* Pairs with the acquire load in timed_out(). */
+	__atomic_store_n(&g->page->round, g->round, __ATOMIC_RELEASE);
+	ipcshare__wait_begin(wait, g);
+}
+
+/* The peers may wait for what we will never send: tell them, and never try again. */
+int ipcshare__exchange_quit(struct ipcshare_group *g, int status)
+{
+	g->broken = status;
+	/* Pairs with the acquire load in look_for_quitters(). */
+	__atomic_store_n(&g->page->gave_up, status, __ATOMIC_RELEASE);
+	return status;
+}
+
+static int exchange_end(struct ipcshare_group *g, int result, const char *callback)
+{
+	if (!result)
+		return 0;
+	/* A status of ours, from ipcshare_wait_tick() or the callback itself, has its detail. */
+	if (result == ipcshare_last_error()->status && result < 0)
+		return ipcshare__exchange_quit(g, result);
+	ipcshare__fail(IPCSHARE_ERR_BOOTSTRAP, "exchange", "see the bootstrap's own messages",
+		       "the bootstrap's %s failed and returned %d", callback, result);
+	return ipcshare__exchange_quit(g, IPCSHARE_ERR_BOOTSTRAP);
+}
+
+static int exchange_refuse(const struct ipcshare_group *g)
+{
+	return ipcshare__fail(g->broken, "exchange", "free or abandon the group, and make a new one",
+			      "an exchange of this group failed before: %s",
+			      ipcshare_strerror(g->broken));
+}
+
+int ipcshare__exchange(struct ipcshare_group *g, const void *mine, size_t len, void *all)
+{
+	struct ipcshare_wait wait;
+
+	if (g->broken)
+		return exchange_refuse(g);
+	exchange_begin(g, &wait);
+	return exchange_end(g, g->bootstrap.allgather(g->bootstrap.arg, &wait, mine, len, all),
+			    "allgather");
+}
+
+int ipcshare__exchange_v(struct ipcshare_group *g, const void *mine, void *all, const size_t *lens)
+{
+	struct ipcshare_wait wait;
+
+	if (g->broken)
+		return exchange_refuse(g);
+	exchange_begin(g, &wait);
+	return exchange_end(g, g->bootstrap.allgatherv(g->bootstrap.arg, &wait, mine, all, lens),
+			    "allgatherv");
+}
+
+int ipcshare__exchange_barrier(struct ipcshare_group *g)
+{
+	struct ipcshare_wait wait;
+
+	if (g->broken)
+		return exchange_refuse(g);
+	exchange_begin(g, &wait);
+	return exchange_end(g, g->bootstrap.barrier(g->bootstrap.arg, &wait), "barrier");
+}
+
+/* ---- Agreement ---- */
+
+static void detail_fill(struct ipcshare__wire_detail *d, int status)
+{
+	const struct ipcshare_error *e = ipcshare_last_error();
+
+	*d = (struct ipcshare__wire_detail){ .status = status, .rank = -1, .index = -1 };
+	if (!status)
+		return;
+	d->rank = e->rank;
+	d->index = e->index;
+	d->code = e->code;
+	snprintf(d->stage, sizeof(d->stage), "%s", e->stage);
+	memcpy(d->text, e->text, sizeof(d->text));
+	memcpy(d->hint, e->hint, sizeof(d->hint));
+}
+
+/* The stage of a foreign error: constant text, as all stages are. */
+static const char *stage_named(const char *name)
+{
+	static const char *const known[] = {
+		"open", "alloc", "identity", "export", "whitelist", "exchange", "import", "share",
+		"group", "free", "map",
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(known[i], name))
+			return known[i];
+	return "peer";
+}
+
+/* @from is who sent it; the failure may concern another rank. */
+static int detail_take(const struct ipcshare_group *g, struct ipcshare__wire_detail *d, int from)
+{
+	struct ipcshare_error e = { .status = d->status, .index = d->index, .code = d->code };
+
+	d->stage[sizeof(d->stage) - 1] = '\0';
+	d->text[sizeof(d->text) - 1] = '\0';
+	d->hint[sizeof(d->hint) - 1] = '\0';
+	e.rank = d->rank >= 0 && d->rank < g->size ? d->rank : from;
+	e.stage = stage_named(d->stage);
+	if (e.rank == from)
+		memcpy(e.text, d->text, sizeof(e.text));
+	else
+		snprintf(e.text, sizeof(e.text), "seen by rank %d: %.200s", from, d->text);
+	memcpy(e.hint, d->hint, sizeof(e.hint));
+	ipcshare__error_restore(&e);
+	return d->status;
+}
+
+int ipcshare__agree_on_failure(struct ipcshare_group *g, int status)
+{
+	struct ipcshare__wire_detail mine, *all;
+	int err;
+
+	detail_fill(&mine, status);
+	all = calloc((size_t)g->size, sizeof(*all));
+	if (!all) /* the peers wait: leaving is the only way out */
+		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "error details"));
+	err = ipcshare__exchange(g, &mine, sizeof(mine), all);
+	for (int r = 0; r < g->size && !err; r++)
+		if (all[r].status < 0)
+			err = detail_take(g, &all[r], r);
+	if (!err)
+		err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
+				     "a rank failed, but none says why");
+	free(all);
+	return err;
+}
+
+/* Do all ranks make the same call? Every rank sees the same headers, so all find the same. */
+static int headers_check(struct ipcshare_group *g, const struct ipcshare__wire_header *all)
+{
+	const struct ipcshare__wire_header *mine = &all[g->rank];
+
+	for (int r = 0; r < g->size; r++) {
+		const struct ipcshare__wire_header *h = &all[r];
+		int err = 0;
+
+		if (h->magic != IPCSHARE__MAGIC_HEADER || h->layout != IPCSHARE__LAYOUT)
+			err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
+					     "the rank sent a malformed header");
+		else if (h->collective != mine->collective)
+			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange",
+					     "every rank must make the same collective calls",
+					     "the rank is in %s, this rank in %s",
+					     name_of(h->collective), name_of(mine->collective));
+		else if (h->round != mine->round)
+			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange", "",
+					     "the rank is in exchange %ju, this rank in %ju",
+					     (uintmax_t)h->round, (uintmax_t)mine->round);
+		if (err) {
+			ipcshare__fail_at(r, -1);
+			return ipcshare__exchange_quit(g, err);
+		}
+	}
+	return 0;
+}
+
+int ipcshare__agree(struct ipcshare_group *g, enum ipcshare__collective which, int status,
+		    uint32_t *flags, uint64_t value, uint64_t *values)
+{
+	struct ipcshare__wire_header mine = {
+		.magic = IPCSHARE__MAGIC_HEADER,
+		.layout = IPCSHARE__LAYOUT,
+		.collective = (uint16_t)which,
+		.round = g->round + 1,
+		.status = status,
+		.flags = flags ? *flags : 0,
+		.value = value,
+	}, *all;
+	bool failed = false;
+	int err;
+
+	all = calloc((size_t)g->size, sizeof(*all));
+	if (!all)
+		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "headers"));
+	err = ipcshare__exchange(g, &mine, sizeof(mine), all);
+	if (!err)
+		err = headers_check(g, all);
+	for (int r = 0; r < g->size && !err; r++) {
+		failed |= all[r].status != 0;
+		if (flags)
+			*flags |= all[r].flags;
+		if (values)
+			values[r] = all[r].value;
+	}
+	free(all);
+	if (!err && failed)
+		err = ipcshare__agree_on_failure(g, status);
+	return err;
+}

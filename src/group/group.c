@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "group/group.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/handle.h"
+#include "base/identity.h"
+#include "base/log.h"
+
+int ipcshare__group_check(const struct ipcshare_group *g, const char *stage)
+{
+	int err = ipcshare__handle_check(g, IPCSHARE__HANDLE_GROUP, stage);
+
+	return err ? err : ipcshare__ctx_check(g->ctx, stage);
+}
+
+const struct ipcshare_bootstrap *ipcshare__group_bootstrap(const struct ipcshare_group *g)
+{
+	return &g->bootstrap;
+}
+
+/* ---- Our own control page ---- */
+
+static int control_make(struct ipcshare_group *g, char key[IPCSHARE__KEY_SIZE])
+{
+	struct ipcshare__backend *host = g->ctx->host;
+	int err = host->ops->alloc(host, sizeof(*g->page), &g->control);
+
+	if (err)
+		return err;
+	g->page = g->control.base;
+	*g->page = (struct ipcshare__control){
+		.magic = IPCSHARE__MAGIC_CONTROL,
+		.layout = IPCSHARE__LAYOUT,
+		.rank = (uint32_t)g->rank,
+		.nranks = (uint32_t)g->size,
+	};
+	err = host->ops->export_key(host, &g->control, 0, key);
+	g->control_exported = !err;
+	return err;
+}
+
+static void control_end(struct ipcshare_group *g)
+{
+	struct ipcshare__backend *host = g->ctx->host;
+
+	if (g->control_exported)
+		host->ops->close_export(host, &g->control);
+	if (g->control.base)
+		host->ops->release(host, &g->control);
+}
+
+/* ---- Hello: the one allgather of creation ---- */
+
+static uint32_t hello_sum(const struct ipcshare__wire_hello *h)
+{
+	return ipcshare__checksum32(h, offsetof(struct ipcshare__wire_hello, check));
+}
+
+static void hello_fill(struct ipcshare_group *g, int status, const char *key,
+		       struct ipcshare__wire_hello *h)
+{
+	*h = (struct ipcshare__wire_hello){
+		.magic = IPCSHARE__MAGIC_HELLO,
+		.layout = IPCSHARE__LAYOUT,
+		.status = status,
+		.rank = (uint32_t)g->rank,
+		.nranks = (uint32_t)g->size,
+		.backend = (uint32_t)g->ctx->backend->ops->id,
+		.identity = g->ctx->identity,
+	};
+	memcpy(h->control_key, key, sizeof(h->control_key));
+	snprintf(h->version, sizeof(h->version), "%s", ipcshare_version());
+	h->check = hello_sum(h);
+}
+
+static int hello_check(const struct ipcshare_group *g, const struct ipcshare__wire_hello *h, int rank)
+{
+	const struct ipcshare_ctx *ctx = g->ctx;
+
+	if (h->magic != IPCSHARE__MAGIC_HELLO)
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "group",
+				      "does the bootstrap's allgather put every rank's bytes in place?",
+				      "the rank sent no hello");
+	if (h->layout != IPCSHARE__LAYOUT)
+		return ipcshare__fail(IPCSHARE_ERR_VERSION, "group",
+				      "link all ranks to one version of the library",
+				      "the rank has layout %u, we have %u", h->layout,
+				      IPCSHARE__LAYOUT);
+	if (h->check != hello_sum(h))
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "group", "",
+				      "the rank's hello was altered on its way");
+	if (h->rank != (uint32_t)rank || h->nranks != (uint32_t)g->size)
+		return ipcshare__fail(IPCSHARE_ERR_BOOTSTRAP, "group",
+				      "give every rank its own number and the same count",
+				      "at place %d of %d is a rank that calls itself %u of %u", rank,
+				      g->size, h->rank, h->nranks);
+	if (h->backend != (uint32_t)ctx->backend->ops->id)
+		return ipcshare__fail(IPCSHARE_ERR_MISMATCH, "group",
+				      "set IPCSHARE_BACKEND to the same for all ranks",
+				      "the rank uses backend %u, we use %u (%s)", h->backend,
+				      ctx->backend->ops->id, ctx->backend->ops->name);
+	if (memcmp(h->identity.boot, ctx->identity.boot, sizeof(h->identity.boot)))
+		return ipcshare__fail(IPCSHARE_ERR_OTHER_NODE, "group",
+				      "a group holds the ranks of one node; "
+				      "ipcshare_mpi_group_create() finds them",
+				      "the rank runs on another machine");
+	return ipcshare__identity_check(&h->identity, "group");
+}
+
+/* What all ranks said; not 0 if one of them can't go on, or it doesn't fit together. */
+static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hello *all)
+{
+	for (int r = 0; r < g->size; r++) {
+		int err = hello_check(g, &all[r], r);
+
+		if (err) {
+			ipcshare__fail_at(r, -1);
+			return err;
+		}
+		g->members[r].identity = all[r].identity;
+		if (!ipcshare__identity_same(&all[r].identity, &g->ctx->identity))
+			g->others[g->nothers++] = all[r].identity;
+	}
+	return 0;
+}
+
+/* ---- Peers ---- */
+
+static int peers_allow(struct ipcshare_group *g)
+{
+	struct ipcshare__backend *host = g->ctx->host;
+	struct ipcshare__identity *ids = calloc((size_t)g->size, sizeof(*ids));
+	size_t n = 0;
+	int err = 0;
+
+	if (!ids)
+		return ipcshare__fail_errno(ENOMEM, "group", "the whitelist");
+	for (int r = 0; r < g->size; r++)
+		if (r != g->rank)
+			ids[n++] = g->members[r].identity;
+	if (n)
+		err = host->ops->allow(host, &g->control, ids, n, IPCSHARE__READ_WRITE);
+	free(ids);
+	return err;
+}
+
+static int control_check(const struct ipcshare_group *g, int rank)
+{
+	const struct ipcshare__control *c = g->members[rank].control;
+
+	if (c->magic == IPCSHARE__MAGIC_CONTROL && c->layout == IPCSHARE__LAYOUT &&
+	    c->rank == (uint32_t)rank && c->nranks == (uint32_t)g->size)
+		return 0;
+	return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "group", "",
+			      "the rank's control page is not what it should be");
+}
+
+/* Importing its control page proves that we reach the rank, and that it lets us in. */
+static int peer_meet(struct ipcshare_group *g, int rank, const char *key)
+{
+	struct ipcshare__backend *host = g->ctx->host;
+	struct ipcshare__member *m = &g->members[rank];
+	struct ipcshare__import im = { .length = sizeof(*m->control),
+				       .access = IPCSHARE__READ_WRITE };
+	int err;
+
+	err = ipcshare__peer_hold(g->ctx, m->identity.endpoint, &m->identity, "group", &m->peer);
+	if (err)
+		return err;
+	memcpy(im.key, key, sizeof(im.key));
+	err = host->ops->import_keys(host, m->identity.endpoint, &im, 1);
+	if (err)
+		return err;
+	m->control = im.base;
+	m->control_mapped = im.mapped;
+	return control_check(g, rank);
+}
+
+static int peers_meet(struct ipcshare_group *g, const struct ipcshare__wire_hello *all)
+{
+	for (int r = 0; r < g->size; r++) {
+		int err = r == g->rank ? 0 : peer_meet(g, r, all[r].control_key);
+
+		if (err) {
+			ipcshare__fail_at(r, -1);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static void peers_leave(struct ipcshare_group *g)
+{
+	struct ipcshare__backend *host = g->ctx->host;
+
+	for (int r = 0; r < g->size; r++) {
+		struct ipcshare__member *m = &g->members[r];
+
+		if (m->control)
+			host->ops->close_import(host, m->control, m->control_mapped);
+		if (m->peer)
+			ipcshare__peer_drop(g->ctx, m->peer);
+	}
+}
+
+/* ---- Create ---- */
+
+static int bootstrap_check(const struct ipcshare_bootstrap *b)
+{
+	if (!b || b->size != sizeof(*b))
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group",
+				      "set size to sizeof(struct ipcshare_bootstrap)",
+				      "the bootstrap is NULL or its size is wrong");
+	if (!b->allgather || !b->allgatherv || !b->barrier)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group",
+				      "only release may be NULL", "a callback is NULL");
+	if (b->nranks < 1 || b->rank < 0 || b->rank >= b->nranks || b->nranks > 1 << 16)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "",
+				      "rank %d of %d ranks is out of range", b->rank, b->nranks);
+	return 0;
+}
+
+static void group_delete(struct ipcshare_group *g)
+{
+	free(g->others);
+	free(g->members);
+	free(g);
+}
+
+static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
+					const struct ipcshare_bootstrap *b)
+{
+	struct ipcshare_group *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->members = calloc((size_t)b->nranks, sizeof(*g->members));
+	g->others = calloc((size_t)b->nranks, sizeof(*g->others));
+	if (!g->members || !g->others) {
+		group_delete(g);
+		return NULL;
+	}
+	g->ctx = ctx;
+	g->bootstrap = *b;
+	g->rank = b->rank;
+	g->size = b->nranks;
+	g->page = &g->unshared;
+	return g;
+}
+
+/*
+ * From hello to the verdict. A rank that fails takes part to the end, so that nobody waits for it:
+ * only if an exchange itself fails there is no way to go on.
+ */
+static int group_meet(struct ipcshare_group *g, int status, const char *key,
+		      struct ipcshare__wire_hello *all)
+{
+	struct ipcshare__wire_hello mine;
+	int err;
+
+	hello_fill(g, status, key, &mine);
+	err = ipcshare__exchange(g, &mine, sizeof(mine), all);
+	if (err)
+		return err;
+	for (int r = 0; r < g->size; r++)
+		if (all[r].magic == IPCSHARE__MAGIC_HELLO && all[r].status)
+			return ipcshare__agree_on_failure(g, status);
+	err = hellos_take(g, all);
+	if (!err)
+		err = peers_allow(g);
+	if (ipcshare__exchange_barrier(g)) /* every whitelist is in place */
+		return g->broken;
+	if (!err)
+		err = peers_meet(g, all);
+	return ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
+}
+
+static void group_abandon(struct ipcshare__owned *owned)
+{
+	struct ipcshare_group *g = (struct ipcshare_group *)owned;
+	struct ipcshare__backend *host = g->ctx->host;
+
+	ipcshare__handle_remove(g);
+	for (int r = 0; r < g->size; r++)
+		if (g->members[r].control)
+			host->ops->close_import(host, g->members[r].control,
+						g->members[r].control_mapped);
+	host->ops->release(host, &g->control);
+	if (g->bootstrap.release)
+		g->bootstrap.release(g->bootstrap.arg, 1);
+	group_delete(g);
+}
+
+int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootstrap *bootstrap,
+			  struct ipcshare_group **out)
+{
+	char key[IPCSHARE__KEY_SIZE] = "";
+	struct ipcshare__wire_hello *all;
+	struct ipcshare_group *g;
+	int err = ipcshare__ctx_check(ctx, "group");
+
+	if (!err)
+		err = bootstrap_check(bootstrap);
+	if (err)
+		return err;
+	g = group_new(ctx, bootstrap);
+	all = calloc((size_t)bootstrap->nranks, sizeof(*all));
+	if (!g || !all) {
+		if (g)
+			group_delete(g);
+		free(all);
+		return ipcshare__fail_errno(ENOMEM, "group", "a group of %d ranks",
+					    bootstrap->nranks);
+	}
+	err = out ? 0 : ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "", "out is NULL");
+	if (!err)
+		err = control_make(g, key);
+	if (!err)
+		err = ipcshare__handle_add(g, IPCSHARE__HANDLE_GROUP);
+	err = group_meet(g, err, key, all);
+	free(all);
+	if (err) {
+		struct ipcshare_error why = *ipcshare_last_error();
+
+		ipcshare__handle_remove(g);
+		peers_leave(g);
+		control_end(g);
+		group_delete(g);
+		ipcshare__error_restore(&why);
+		return err;
+	}
+	ipcshare__owned_add(ctx, &g->owned, group_abandon);
+	ipcshare__count(&ctx->counters.groups, 1);
+	ipcshare__log(IPCSHARE__LOG_INFO, "group: rank %d of %d", g->rank, g->size);
+	*out = g;
+	return 0;
+}
+
+/* ---- Free ---- */
+
+int ipcshare_group_free(struct ipcshare_group *g)
+{
+	struct ipcshare_ctx *ctx;
+	int err, broken;
+
+	if (!g)
+		return 0;
+	err = ipcshare__group_check(g, "group");
+	if (err)
+		return err;
+	ctx = g->ctx;
+	if (atomic_load(&g->children))
+		err = ipcshare__fail(IPCSHARE_ERR_BUSY, "group", "free them first",
+				     "%zu sets or shares of the group are alive",
+				     atomic_load(&g->children));
+	if (!g->broken)
+		err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_FREE, err, NULL, 0, NULL);
+	if (err && !g->broken)
+		return err;
+	broken = g->broken;
+	if (broken && atomic_load(&g->children))
+		return IPCSHARE_ERR_BUSY;
+	ipcshare__handle_remove(g);
+	ipcshare__owned_remove(ctx, &g->owned);
+	peers_leave(g);
+	control_end(g);
+	if (g->bootstrap.release)
+		g->bootstrap.release(g->bootstrap.arg, broken != 0);
+	ipcshare__uncount(&ctx->counters.groups, 1);
+	group_delete(g);
+	return 0;
+}
+
+/* ---- Look ---- */
+
+int ipcshare_group_rank(const struct ipcshare_group *g)
+{
+	int err = ipcshare__group_check(g, "group");
+
+	return err ? err : g->rank;
+}
+
+int ipcshare_group_size(const struct ipcshare_group *g)
+{
+	int err = ipcshare__group_check(g, "group");
+
+	return err ? err : g->size;
+}
+
+int ipcshare_group_peer(struct ipcshare_group *g, int rank, struct ipcshare_peer *out)
+{
+	struct ipcshare_peer peer = { .size = sizeof(peer), .alive = 1 };
+	const struct ipcshare__member *m;
+	int err = ipcshare__group_check(g, "group");
+
+	if (err)
+		return err;
+	if (rank < 0 || rank >= g->size || !out || out->size != sizeof(*out))
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group",
+				      "set out->size to sizeof(struct ipcshare_peer)",
+				      "rank %d is out of range, or out is NULL or its size wrong",
+				      rank);
+	m = &g->members[rank];
+	peer.tgid = (int)m->identity.tgid;
+	peer.device = m->identity.device;
+	peer.same_process = ipcshare__identity_same(&m->identity, &g->ctx->identity);
+	if (m->peer) {
+		pthread_mutex_lock(&g->ctx->lock);
+		peer.bytes_mapped = m->peer->bytes_mapped;
+		peer.mappings = m->peer->mappings;
+		pthread_mutex_unlock(&g->ctx->lock);
+		peer.alive = !ipcshare__pidfd_ended(m->peer->owner.pidfd);
+	}
+	*out = peer;
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A group, its members, and the exchanges that all collectives are made of. */
+#ifndef IPCSHARE_GROUP_GROUP_H
+#define IPCSHARE_GROUP_GROUP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "memory/context.h"
+
+struct ipcshare__member {
+	struct ipcshare__identity identity;
+	struct ipcshare__peer *peer; /* NULL for ourselves */
+	struct ipcshare__control *control; /* its control page, as mapped here; NULL until then */
+	size_t control_mapped;
+};
+
+struct ipcshare_group {
+	struct ipcshare__owned owned;
+	struct ipcshare_ctx *ctx;
+	struct ipcshare_bootstrap bootstrap;
+	int rank, size;
+	int broken; /* status of the exchange that failed: peers can't be waited for any more */
+	uint64_t round; /* of the exchange we are in, or left last */
+	_Atomic size_t children; /* sets and shares alive */
+	struct ipcshare__memory control; /* our own control page; .base NULL until it is made */
+	bool control_exported;
+	struct ipcshare__control *page; /* what we write: in .control, or before that the next */
+	struct ipcshare__control unshared;
+	struct ipcshare__member *members; /* by rank */
+	struct ipcshare__identity *others; /* of the ranks in other processes: the whitelist */
+	size_t nothers;
+	uint64_t sets_made; /* collective ones: serials of sets */
+};
+
+int ipcshare__group_check(const struct ipcshare_group *group, const char *stage);
+
+/* The argument and release function of the bootstrap, for mpi/. */
+const struct ipcshare_bootstrap *ipcshare__group_bootstrap(const struct ipcshare_group *group);
+
+/* ---- Exchanges (exchange.c): all bounded; a failure breaks the group for good ---- */
+
+int ipcshare__exchange(struct ipcshare_group *group, const void *mine, size_t len, void *all);
+int ipcshare__exchange_v(struct ipcshare_group *group, const void *mine, void *all,
+			 const size_t *lens);
+/* Leave the protocol: the peers are told, and the group is broken with @status, which is returned. */
+int ipcshare__exchange_quit(struct ipcshare_group *group, int status);
+int ipcshare__exchange_barrier(struct ipcshare_group *group);
+
+/*
+ * Begin collective @which: every rank says how it fares so far (@status, with its last error as the
+ * detail), and gives a number. If a rank failed, the lowest one's status is returned on all, with its
+ * detail as the last error. @flags are or-ed over the ranks. @values, if not NULL, gets every rank's.
+ */
+int ipcshare__agree(struct ipcshare_group *group, enum ipcshare__collective which, int status,
+		    uint32_t *flags, uint64_t value, uint64_t *values);
+
+/* The second half of it, for ranks that know already that one of them failed. */
+int ipcshare__agree_on_failure(struct ipcshare_group *group, int status);
+
+#endif
