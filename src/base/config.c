@@ -83,28 +83,38 @@ static int store(struct ipcshare__config *config, const struct ipcshare__setting
 	return 0;
 }
 
+int ipcshare__config_read(struct ipcshare__config *config, const struct ipcshare__setting *s)
+{
+	const char *value = ipcshare__config_raw(s->name);
+	char hint[128];
+
+	if (value && store(config, s, value) == 0)
+		return 0;
+	store(config, s, s->fallback);
+	if (!value)
+		return 0;
+	snprintf(hint, sizeof(hint), "accepted: %s", s->range);
+	return ipcshare__fail(IPCSHARE_ERR_CONFIG, "settings", hint, "%s has the value \"%s\"",
+			      s->name, value);
+}
+
 int ipcshare__config_load(struct ipcshare__config *out)
 {
 	struct ipcshare__config config = { 0 };
 
 	for (size_t i = 0; i < NSETTINGS; i++) {
-		const struct ipcshare__setting *s = &settings[i];
-		const char *value = getenv(s->name);
-		char hint[128];
+		int err = ipcshare__config_read(&config, &settings[i]);
 
-		if (store(&config, s, value ?: s->fallback) == 0)
-			continue;
-		snprintf(hint, sizeof(hint), "accepted: %s", s->range);
-		return ipcshare__fail(IPCSHARE_ERR_CONFIG, "settings", hint,
-				      "%s has the value \"%s\"", s->name, value);
+		if (err)
+			return err;
 	}
 	*out = config;
 	return 0;
 }
 
-int ipcshare__config_is_set(const char *name)
+const char *ipcshare__config_raw(const char *name)
 {
-	return getenv(name) != NULL;
+	return getenv(name);
 }
 
 void ipcshare__config_value(const struct ipcshare__config *config,
@@ -114,7 +124,7 @@ void ipcshare__config_value(const struct ipcshare__config *config,
 	const char *field = (const char *)config + s->offset;
 	uint32_t number;
 
-	*from_environment = ipcshare__config_is_set(s->name);
+	*from_environment = ipcshare__config_raw(s->name) != NULL;
 	if (is_text(s)) {
 		snprintf(text, len, "%s", field);
 		return;

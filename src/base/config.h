@@ -36,13 +36,16 @@ const struct ipcshare__setting *ipcshare__settings(size_t *count);
 /* Defaults, overridden by the environment. IPCSHARE_ERR_CONFIG names variable, value and range. */
 int ipcshare__config_load(struct ipcshare__config *out);
 
+/* One setting into @config. IPCSHARE_ERR_CONFIG if the environment's value is bad: the default then. */
+int ipcshare__config_read(struct ipcshare__config *config, const struct ipcshare__setting *setting);
+
 /* The value of one setting as text; *from_environment says where it comes from. */
 void ipcshare__config_value(const struct ipcshare__config *config,
 			    const struct ipcshare__setting *setting, char *text, size_t len,
 			    int *from_environment);
 
-/* Not 0 if the environment has it, with whatever value. */
-int ipcshare__config_is_set(const char *name);
+/* What the environment has, whether it is accepted or not; NULL if nothing. */
+const char *ipcshare__config_raw(const char *name);
 
 /* Names of IPCSHARE_* variables that no setting has: calls @visit with NAME for each. */
 void ipcshare__config_unknown(void (*visit)(const char *name, void *arg), void *arg);

@@ -10,11 +10,25 @@
 
 static _Thread_local struct ipcshare_error last = { .rank = -1, .index = -1, .stage = "" };
 
-static void explain(char *line, size_t len);
+static void explain(char *line, size_t len)
+{
+	char place[80] = "";
+	size_t used = 0;
+
+	if (last.rank >= 0)
+		used += (size_t)snprintf(place, sizeof(place), "rank %d, ", last.rank);
+	if (last.index >= 0)
+		used += (size_t)snprintf(place + used, sizeof(place) - used, "buffer %lld, ",
+					 (long long)last.index);
+	if (used)
+		memcpy(place + used - 2, ": ", 3);
+	snprintf(line, len, "%s: %s%s%s%s%s", last.stage, place, last.text,
+		 last.hint[0] ? " (" : "", last.hint, last.hint[0] ? ")" : "");
+}
 
 static void log_last(void)
 {
-	char line[640]; /* not the one that ipcshare_explain() gave the user */
+	char line[640]; /* its own: the user may still read that of ipcshare_explain() */
 
 	explain(line, sizeof(line));
 	ipcshare__log(IPCSHARE__LOG_ERROR, "%s", line);
@@ -97,22 +111,6 @@ void ipcshare__error_restore(const struct ipcshare_error *error)
 const struct ipcshare_error *ipcshare_last_error(void)
 {
 	return &last;
-}
-
-static void explain(char *line, size_t len)
-{
-	char place[80] = "";
-	size_t used = 0;
-
-	if (last.rank >= 0)
-		used += (size_t)snprintf(place, sizeof(place), "rank %d, ", last.rank);
-	if (last.index >= 0)
-		used += (size_t)snprintf(place + used, sizeof(place) - used, "buffer %lld, ",
-					 (long long)last.index);
-	if (used)
-		memcpy(place + used - 2, ": ", 3);
-	snprintf(line, len, "%s: %s%s%s%s%s", last.stage, place, last.text,
-		 last.hint[0] ? " (" : "", last.hint, last.hint[0] ? ")" : "");
 }
 
 const char *ipcshare_explain(void)

@@ -194,8 +194,11 @@ int ipcshare__caller_of(int socket, struct ipcshare__caller *out)
 	caller.pid = cred.pid;
 	caller.uid = cred.uid;
 	len = sizeof(caller.pidfd);
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &caller.pidfd, &len))
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &caller.pidfd, &len)) {
 		caller.pidfd = -1;
+		if (errno == EMFILE || errno == ENFILE) /* else it would seem to be nobody */
+			return ipcshare__fail_errno(errno, "identity", "SO_PEERPIDFD");
+	}
 	if (caller.pidfd >= 0)
 		caller.inode = pidfd_inode(caller.pidfd);
 	else if (cred.pid > 0)

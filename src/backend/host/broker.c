@@ -24,6 +24,7 @@
 struct client {
 	int socket;
 	uint64_t deadline_ns;
+	int status; /* not 0: why we don't know who it is; the answer to whatever it asks */
 	struct ipcshare__caller caller;
 };
 
@@ -132,23 +133,30 @@ static int serve_retire(struct ipcshare__broker *b, struct client *c)
 			   0) ? -1 : 0;
 }
 
-/* Is it a whole, well-formed request? */
-static int request_ok(const struct message *in, size_t len)
+/* 0 if it is a whole, well-formed request. The layout comes first: the rest follows from it. */
+static int request_check(const struct message *in, size_t len)
 {
 	size_t entry = in->head.op == IPCSHARE__BROKER_GET ? sizeof(in->get[0])
 							    : sizeof(in->retire[0]);
 
-	return len >= sizeof(in->head) && in->head.magic == IPCSHARE__MAGIC_BROKER &&
-	       (in->head.op == IPCSHARE__BROKER_GET || in->head.op == IPCSHARE__BROKER_RETIRE) &&
-	       in->head.count >= 1 && in->head.count <= IPCSHARE__BROKER_BATCH &&
-	       len == sizeof(in->head) + in->head.count * entry;
+	if (len < sizeof(in->head) || in->head.magic != IPCSHARE__MAGIC_BROKER)
+		return IPCSHARE_ERR_PROTOCOL;
+	if (in->head.layout != IPCSHARE__LAYOUT)
+		return IPCSHARE_ERR_VERSION;
+	if ((in->head.op != IPCSHARE__BROKER_GET && in->head.op != IPCSHARE__BROKER_RETIRE) ||
+	    in->head.count < 1 || in->head.count > IPCSHARE__BROKER_BATCH ||
+	    len != sizeof(in->head) + in->head.count * entry)
+		return IPCSHARE_ERR_PROTOCOL;
+	return 0;
 }
 
 /* One request; 0 to keep the client, -1 to drop it. */
 static int serve(struct ipcshare__broker *b, struct client *c)
 {
-	ssize_t len = recv(c->socket, &b->in, sizeof(b->in), MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t len;
 
+	b->in.head = (struct ipcshare__broker_head){ 0 }; /* a short message leaves nothing of another */
+	len = recv(c->socket, &b->in, sizeof(b->in), MSG_DONTWAIT | MSG_TRUNC);
 	if (len < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	if (len == 0)
@@ -159,11 +167,8 @@ static int serve(struct ipcshare__broker *b, struct client *c)
 		.layout = IPCSHARE__LAYOUT,
 		.op = b->in.head.op,
 		.nonce = b->in.head.nonce,
+		.status = request_check(&b->in, (size_t)len) ?: c->status,
 	};
-	if (!request_ok(&b->in, (size_t)len))
-		b->out.head.status = IPCSHARE_ERR_PROTOCOL;
-	else if (b->in.head.layout != IPCSHARE__LAYOUT)
-		b->out.head.status = IPCSHARE_ERR_VERSION;
 	if (b->out.head.status) {
 		send_answer(c, &b->out, sizeof(b->out.head), NULL, 0);
 		return -1;
@@ -174,12 +179,19 @@ static int serve(struct ipcshare__broker *b, struct client *c)
 
 /* ---- Clients ---- */
 
-static void client_drop(struct ipcshare__broker *b, size_t i)
+static void client_close(struct ipcshare__broker *b, size_t i)
 {
 	close(b->clients[i].socket);
 	ipcshare__caller_close(&b->clients[i].caller);
 	b->clients[i] = b->clients[--b->nclients];
 	b->paused = 0;
+}
+
+/* A fork of ours may hold the socket too: tell the client all the same. */
+static void client_drop(struct ipcshare__broker *b, size_t i)
+{
+	shutdown(b->clients[i].socket, SHUT_RDWR);
+	client_close(b, i);
 }
 
 static int is_stranger(struct ipcshare__broker *b, const struct client *c)
@@ -204,7 +216,9 @@ static void make_room(struct ipcshare__broker *b)
 
 static void client_accept(struct ipcshare__broker *b)
 {
-	struct client c = { .deadline_ns = ipcshare__now_ns() + PATIENCE_NS };
+	struct client c = {
+		.deadline_ns = ipcshare__now_ns() + PATIENCE_NS, .caller = { .pidfd = -1 },
+	};
 
 	if (b->nclients == CLIENTS)
 		make_room(b);
@@ -218,10 +232,7 @@ static void client_accept(struct ipcshare__broker *b)
 		b->paused = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
 		return;
 	}
-	if (ipcshare__caller_of(c.socket, &c.caller)) {
-		close(c.socket);
-		return;
-	}
+	c.status = ipcshare__caller_of(c.socket, &c.caller);
 	b->clients[b->nclients++] = c;
 }
 
@@ -353,10 +364,11 @@ void ipcshare__broker_stop(struct ipcshare__broker *b, int in_child)
 		eventfd_write(b->wake, 1);
 		pthread_join(b->thread, NULL);
 		unlink_socket(b);
+		shutdown(b->listener, SHUT_RDWR); /* also if a fork of ours still holds it */
 		pthread_mutex_destroy(&b->lock);
 	}
-	while (b->nclients)
-		client_drop(b, 0);
+	while (b->nclients) /* in a child: without a word, they are the parent's */
+		client_close(b, 0);
 	close(b->wake);
 	close(b->listener);
 	ipcshare__offers_clear(&b->offers);

@@ -28,13 +28,10 @@ struct host_memory {
 
 static int host_probe(void)
 {
-	int fd = memfd_create("ipcshare-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int err = errno;
+	int err = ipcshare__memfd_try();
 
-	if (fd >= 0) {
-		close(fd);
+	if (!err)
 		return 0;
-	}
 	return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, "probe",
 			      "a seccomp filter may forbid memfd_create",
 			      "memfd_create: %s", strerrordesc_np(err));
@@ -194,8 +191,8 @@ static void note_first(struct ipcshare_error *first, int status)
 		*first = *ipcshare_last_error();
 }
 
-/* Up to IPCSHARE__BROKER_BATCH keys, all well-formed, over one line. */
-static void import_batch(struct ipcshare__line *line, struct ipcshare__import **batch,
+/* Up to IPCSHARE__BROKER_BATCH keys, all well-formed, over one line; not 0 if that has failed. */
+static int import_batch(struct ipcshare__line *line, struct ipcshare__import **batch,
 			 const struct ipcshare__host_key *keys, size_t n,
 			 struct ipcshare_error *first)
 {
@@ -214,6 +211,7 @@ static void import_batch(struct ipcshare__line *line, struct ipcshare__import **
 		if (!err && fds[i] >= 0)
 			close(fds[i]);
 	}
+	return err;
 }
 
 static int parse_key(struct ipcshare__import *im, uint64_t endpoint, struct ipcshare__host_key *key)
@@ -234,7 +232,7 @@ static int host_import(struct ipcshare__backend *be, uint64_t endpoint,
 	struct ipcshare_error first = { .status = 0 };
 	struct ipcshare__line line;
 	size_t used = 0;
-	int err;
+	int err, broken = 0;
 
 	err = ipcshare__line_open(h->socket_dir, endpoint, h->timeout_ms, "import", &line);
 	if (err) {
@@ -243,12 +241,12 @@ static int host_import(struct ipcshare__backend *be, uint64_t endpoint,
 		return err;
 	}
 	for (size_t i = 0; i < n; i++) {
-		imports[i].status = parse_key(&imports[i], endpoint, &keys[used]);
+		imports[i].status = broken ?: parse_key(&imports[i], endpoint, &keys[used]);
 		note_first(&first, imports[i].status);
 		if (!imports[i].status)
 			batch[used++] = &imports[i];
 		if (used == IPCSHARE__BROKER_BATCH || (used && i + 1 == n)) {
-			import_batch(&line, batch, keys, used, &first);
+			broken = import_batch(&line, batch, keys, used, &first);
 			used = 0;
 		}
 	}

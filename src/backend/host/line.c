@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+#define DYING_MS 100 /* between the two signs of a process's end */
+
 static int ms_left(uint64_t deadline_ns)
 {
 	uint64_t now = ipcshare__now_ns();
@@ -75,9 +77,19 @@ void ipcshare__line_close(struct ipcshare__line *line)
 	ipcshare__caller_close(&line->owner);
 }
 
+/*
+ * The line is cut. A process that ends closes its sockets a moment before its pidfd says so: give it
+ * that moment, so that a death is called one.
+ */
 static int lost(const struct ipcshare__line *line, const char *stage)
 {
-	if (ipcshare__pidfd_ended(line->owner.pidfd))
+	struct pollfd p = { .fd = line->owner.pidfd, .events = POLLIN };
+	int n;
+
+	do
+		n = poll(&p, 1, DYING_MS);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
 		return ipcshare__fail(IPCSHARE_ERR_PEER_DEAD, stage, "",
 				      "process %d, which owns the memory, has ended",
 				      line->owner.pid);
@@ -128,7 +140,7 @@ static int await_reply(struct ipcshare__line *line, const char *stage)
 	return p[0].revents ? 0 : lost(line, stage);
 }
 
-/* Take the descriptors out of a message: their number. Those beyond @max are closed. */
+/* Take the descriptors out of a message: how many came. Those beyond @max are closed. */
 static size_t take_fds(struct msghdr *msg, int *fds, size_t max)
 {
 	size_t n = 0;
@@ -138,12 +150,12 @@ static size_t take_fds(struct msghdr *msg, int *fds, size_t max)
 
 		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t i = 0; i < count; i++) {
+		for (size_t i = 0; i < count; i++, n++) {
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(fd));
 			if (n < max)
-				fds[n++] = fd;
+				fds[n] = fd;
 			else
 				close(fd);
 		}
@@ -157,10 +169,52 @@ static void close_all(const int *fds, size_t n)
 		close(fds[i]);
 }
 
-/* One request and its reply: @entries out, @answers (@n of @size bytes) back. */
+/* What another process calls a failure: one that we know, or it is malformed. */
+static int peer_status(int32_t status)
+{
+	switch (status) {
+#define KNOWN(name, number, text)                                                                  \
+	case number:                                                                               \
+		return number ? number : IPCSHARE_ERR_PROTOCOL;
+		IPCSHARE_STATUS_LIST(KNOWN)
+#undef KNOWN
+	}
+	return IPCSHARE_ERR_PROTOCOL;
+}
+
+/* Is it the answer to @head, in a layout we know? The layout comes first: the rest follows from it. */
+static int reply_check(const struct ipcshare__line *line, const struct ipcshare__broker_head *head,
+		       const struct ipcshare__broker_head *reply, size_t len, const char *stage)
+{
+	if (len < sizeof(*reply) || reply->magic != IPCSHARE__MAGIC_BROKER ||
+	    reply->nonce != head->nonce)
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, stage, "",
+				      "a malformed reply from process %d", line->owner.pid);
+	if (reply->layout != IPCSHARE__LAYOUT)
+		return ipcshare__fail(IPCSHARE_ERR_VERSION, stage, "link all ranks to one version",
+				      "process %d speaks layout %u, we %u", line->owner.pid,
+				      reply->layout, IPCSHARE__LAYOUT);
+	if (reply->op != head->op)
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, stage, "",
+				      "process %d answers another question", line->owner.pid);
+	if (reply->status)
+		return ipcshare__fail(peer_status(reply->status), stage, "",
+				      "process %d refuses: %s", line->owner.pid,
+				      ipcshare_strerror(peer_status(reply->status)));
+	return 0;
+}
+
+struct answers { /* room for what comes back */
+	void *entries;
+	size_t size; /* of one */
+	int *fds;
+	size_t max_fds;
+	size_t nfds; /* out */
+};
+
+/* One request of @n @entries, and its reply. */
 static int exchange(struct ipcshare__line *line, uint16_t op, const void *entries,
-		    size_t entry_size, void *answers, size_t answer_size, size_t n, int *fds,
-		    size_t *nfds, const char *stage)
+		    size_t entry_size, size_t n, struct answers *answers, const char *stage)
 {
 	struct ipcshare__broker_head head = {
 		.magic = IPCSHARE__MAGIC_BROKER, .layout = IPCSHARE__LAYOUT, .op = op,
@@ -170,7 +224,7 @@ static int exchange(struct ipcshare__line *line, uint16_t op, const void *entrie
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(IPCSHARE__BROKER_BATCH * sizeof(int))];
 	} control;
-	struct iovec iov[2] = { { &reply, sizeof(reply) }, { answers, n * answer_size } };
+	struct iovec iov[2] = { { &reply, sizeof(reply) }, { answers->entries, n * answers->size } };
 	struct msghdr msg = {
 		.msg_iov = iov, .msg_iovlen = 2,
 		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
@@ -188,29 +242,21 @@ static int exchange(struct ipcshare__line *line, uint16_t op, const void *entrie
 	len = recvmsg(line->socket, &msg, MSG_CMSG_CLOEXEC);
 	if (len <= 0)
 		return lost(line, stage);
-	*nfds = take_fds(&msg, fds, n);
-	if ((size_t)len < sizeof(reply) || reply.magic != IPCSHARE__MAGIC_BROKER ||
-	    reply.nonce != head.nonce || reply.op != op || msg.msg_flags & MSG_TRUNC)
+	answers->nfds = take_fds(&msg, answers->fds, answers->max_fds);
+	err = reply_check(line, &head, &reply, (size_t)len, stage);
+	if (!err && (reply.count != n || (size_t)len != sizeof(reply) + n * answers->size ||
+		     msg.msg_flags & MSG_TRUNC || answers->nfds > answers->max_fds))
 		err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, stage, "",
-				     "a malformed reply from process %d", line->owner.pid);
-	else if (reply.layout != IPCSHARE__LAYOUT)
-		err = ipcshare__fail(IPCSHARE_ERR_VERSION, stage, "link all ranks to one version",
-				     "process %d speaks layout %u, we %u", line->owner.pid,
-				     reply.layout, IPCSHARE__LAYOUT);
-	else if (reply.status)
-		err = ipcshare__fail(reply.status, stage, "", "process %d: %s", line->owner.pid,
-				     ipcshare_strerror(reply.status));
-	else if (reply.count != n || (size_t)len != sizeof(reply) + n * answer_size)
-		err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, stage, "",
-				     "a reply of the wrong length from process %d",
+				     "process %d sent more or less than was asked for",
 				     line->owner.pid);
-	else if (msg.msg_flags & MSG_CTRUNC)
+	if (!err && msg.msg_flags & MSG_CTRUNC)
 		err = ipcshare__fail(IPCSHARE_ERR_LIMIT, stage,
 				     "raise the limit on open files (ulimit -n)",
 				     "no descriptor left for what process %d sent",
 				     line->owner.pid);
 	if (err)
-		close_all(fds, *nfds);
+		close_all(answers->fds, answers->nfds < answers->max_fds ? answers->nfds
+									  : answers->max_fds);
 	return err;
 }
 
@@ -218,20 +264,23 @@ int ipcshare__line_get(struct ipcshare__line *line, const struct ipcshare__broke
 		       size_t n, struct ipcshare__broker_got *got, int *fds)
 {
 	int received[IPCSHARE__BROKER_BATCH];
-	size_t nfds, used = 0, expected = 0;
+	struct answers answers = { got, sizeof(*got), received, n, 0 };
+	size_t used = 0, expected = 0;
 	int err;
 
-	err = exchange(line, IPCSHARE__BROKER_GET, get, sizeof(*get), got, sizeof(*got), n,
-		       received, &nfds, "import");
+	err = exchange(line, IPCSHARE__BROKER_GET, get, sizeof(*get), n, &answers, "import");
 	if (err)
 		return err;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (got[i].status)
+			got[i].status = peer_status(got[i].status);
 		expected += got[i].status == 0;
-	if (expected != nfds) {
-		close_all(received, nfds);
+	}
+	if (expected != answers.nfds) {
+		close_all(received, answers.nfds);
 		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
 				      "process %d sent %zu descriptors for %zu regions",
-				      line->owner.pid, nfds, expected);
+				      line->owner.pid, answers.nfds, expected);
 	}
 	for (size_t i = 0; i < n; i++)
 		fds[i] = got[i].status == 0 ? received[used++] : -1;
@@ -241,19 +290,16 @@ int ipcshare__line_get(struct ipcshare__line *line, const struct ipcshare__broke
 int ipcshare__line_retire(struct ipcshare__line *line, const struct ipcshare__broker_retire *retire)
 {
 	struct ipcshare__broker_retired answer;
-	size_t nfds;
-	int err, fd;
+	struct answers answers = { &answer, sizeof(answer), NULL, 0, 0 };
+	int err;
 
-	err = exchange(line, IPCSHARE__BROKER_RETIRE, retire, sizeof(*retire), &answer,
-		       sizeof(answer), 1, &fd, &nfds, "free");
-	if (err)
+	err = exchange(line, IPCSHARE__BROKER_RETIRE, retire, sizeof(*retire), 1, &answers, "free");
+	if (err || !answer.status)
 		return err;
-	close_all(&fd, nfds);
 	if (answer.status == IPCSHARE_ERR_BUSY)
 		return ipcshare__fail(IPCSHARE_ERR_BUSY, "free",
 				      "free the sets and unmap it there first",
 				      "process %d still uses the memory", line->owner.pid);
-	return answer.status ? ipcshare__fail(answer.status, "free", "", "process %d: %s",
-					      line->owner.pid, ipcshare_strerror(answer.status))
-			     : 0;
+	return ipcshare__fail(peer_status(answer.status), "free", "", "process %d: %s",
+			      line->owner.pid, ipcshare_strerror(peer_status(answer.status)));
 }

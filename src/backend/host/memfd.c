@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -33,11 +35,7 @@ static size_t page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/*
- * The kernel does not refuse to reserve more than there is: it calls the OOM killer. So look first.
- * UINT64_MAX if /proc doesn't tell.
- */
-static uint64_t memory_available(void)
+uint64_t ipcshare__memory_available(void)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
 	uint64_t total = 0, kib;
@@ -56,9 +54,12 @@ static uint64_t memory_available(void)
 	return seen ? total : UINT64_MAX;
 }
 
+/*
+ * The kernel does not refuse to reserve more than there is: it calls the OOM killer. So look first.
+ */
 static int reserve(int fd, uint64_t offset, size_t length)
 {
-	uint64_t available = length < CHECK_FROM ? UINT64_MAX : memory_available();
+	uint64_t available = length < CHECK_FROM ? UINT64_MAX : ipcshare__memory_available();
 	size_t step;
 
 	if (length > available)
@@ -83,6 +84,16 @@ static int create(void)
 	if (fd < 0 && errno == EINVAL) /* Linux before 6.3 */
 		fd = memfd_create("ipcshare", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	return fd;
+}
+
+int ipcshare__memfd_try(void)
+{
+	int fd = create();
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
 }
 
 int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
@@ -123,9 +134,13 @@ close_fd:
 	return err;
 }
 
+/* What an adoption that is refused should have been. */
+static const char adopt_hint[] = "pass a page aligned MAP_SHARED mapping and its memfd, made with "
+				 "MFD_ALLOW_SEALING; or use ipcshare_alloc()";
+
 /*
- * Where in the file @fd the range is mapped: walks the lines of /proc/self/maps that cover it.
- * Returns 0, or -1 if a byte of it is not mapped shared from that file, in one piece.
+ * Where in the file of @st the range is mapped: walks the lines of /proc/self/maps that cover it.
+ * IPCSHARE_ERR_NOT_SHAREABLE if a byte of it is not mapped shared from that file, in one piece.
  */
 static int find_offset(uintptr_t base, size_t length, const struct stat *st, uint64_t *offset)
 {
@@ -136,7 +151,7 @@ static int find_offset(uintptr_t base, size_t length, const struct stat *st, uin
 	char line[512], perms[5];
 
 	if (!f)
-		return -1;
+		return ipcshare__fail_errno(errno, "register", "opening /proc/self/maps");
 	while (at < base + length && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%zx-%zx %4s %jx %x:%x %ju", &from, &to, perms, &file_offset,
 			   &major_nr, &minor_nr, &inode) != 7 ||
@@ -153,58 +168,78 @@ static int find_offset(uintptr_t base, size_t length, const struct stat *st, uin
 		at = to;
 	}
 	fclose(f);
-	return at >= base + length ? 0 : -1;
+	if (at >= base + length)
+		return 0;
+	return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", adopt_hint,
+			      "%zu bytes at %p are not mapped shared from that descriptor", length,
+			      (void *)base);
 }
 
-static int adopt_seal(int fd, const char **why)
+/* Everything that can be said without changing the user's memfd. */
+static int adopt_check(uintptr_t base, size_t length, int fd, uint64_t *offset)
 {
-	int seals = fcntl(fd, F_GET_SEALS);
+	int seals = fcntl(fd, F_GET_SEALS), err;
+	struct stat st;
 
-	*why = "the descriptor is no memfd";
-	if (seals < 0)
-		return -1;
-	if (seals & F_SEAL_SHRINK)
-		return 0;
-	*why = "the memfd can't be sealed against shrinking";
-	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
+	if (base % page_size())
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "register", adopt_hint,
+				      "%p is not the start of a page", (void *)base);
+	if (seals < 0 || fstat(fd, &st))
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", adopt_hint,
+				      "descriptor %d is no memfd", fd);
+	if (!(seals & F_SEAL_SHRINK) && seals & F_SEAL_SEAL)
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", adopt_hint,
+				      "the memfd can't be sealed against shrinking");
+	if (!length || length > UINTPTR_MAX - base)
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", adopt_hint,
+				      "%zu bytes at %p are no range", length, (void *)base);
+	err = find_offset(base, length, &st, offset);
+	if (!err && *offset + length > (uint64_t)st.st_size)
+		err = ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", adopt_hint,
+				     "the range ends behind the end of the memfd");
+	return err;
+}
+
+/* From here on the file can't get shorter, so look again how long it is. */
+static int adopt_seal(int fd, uint64_t end, struct stat *st)
+{
+	if (fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK || !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
+		if (!fstat(fd, st) && end <= (uint64_t)st->st_size)
+			return 0;
+	}
+	return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", adopt_hint,
+			      "the memfd can't be sealed against shrinking");
 }
 
 int ipcshare__memfd_adopt(void *base, size_t length, int fd, struct ipcshare__memfd *out)
 {
-	static const char hint[] = "pass a page aligned MAP_SHARED mapping and its memfd, made "
-				   "with MFD_ALLOW_SEALING; or use ipcshare_alloc()";
 	struct ipcshare__memfd m = { .map = NULL };
-	const char *why;
+	uint64_t end;
 	struct stat st;
-	int err;
+	int err = adopt_check((uintptr_t)base, length, fd, &m.offset);
 
-	if ((uintptr_t)base % page_size())
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "register", hint,
-				      "%p is not the start of a page", base);
-	if (fstat(fd, &st) || find_offset((uintptr_t)base, length, &st, &m.offset))
-		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", hint,
-				      "%zu bytes at %p are not mapped shared from descriptor %d",
-				      length, base, fd);
+	if (err)
+		return err;
 	m.map_length = ipcshare__round_up(length, page_size());
-	if (adopt_seal(fd, &why))
-		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", hint, "%s", why);
-	if (m.offset + length > (uint64_t)st.st_size)
-		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", hint,
-				      "the range ends behind the end of the memfd");
 	m.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (m.fd < 0)
 		return ipcshare__fail_errno(errno, "register", "duplicating descriptor %d", fd);
-	if ((uint64_t)st.st_size < m.offset + m.map_length) /* not whole pages: the last one */
-		err = reserve(m.fd, m.offset, (size_t)(st.st_size - (off_t)m.offset));
-	else
-		err = reserve(m.fd, m.offset, m.map_length);
-	if (err) {
-		close(m.fd);
-		return err;
-	}
+	err = adopt_seal(m.fd, m.offset + length, &st);
+	if (err)
+		goto close_fd;
+	end = m.offset + m.map_length; /* of the last page, which the file need not fill */
+	if (end > (uint64_t)st.st_size)
+		end = (uint64_t)st.st_size;
+	err = reserve(m.fd, m.offset, (size_t)(end - m.offset));
+	if (err)
+		goto close_fd;
 	m.inode = st.st_ino;
 	*out = m;
 	return 0;
+
+close_fd:
+	close(m.fd);
+	return err;
 }
 
 void ipcshare__memfd_drop(struct ipcshare__memfd *m)
@@ -229,6 +264,7 @@ int ipcshare__memfd_map(int fd, uint64_t inode, uint64_t offset, uint64_t length
 	size_t len, page = page_size();
 	int prot = access == IPCSHARE__READ_ONLY ? PROT_READ : PROT_READ | PROT_WRITE;
 	int seals = fcntl(fd, F_GET_SEALS);
+	struct statfs fs;
 	struct stat st;
 	void *p;
 
@@ -237,8 +273,8 @@ int ipcshare__memfd_map(int fd, uint64_t inode, uint64_t offset, uint64_t length
 	    length > (uint64_t)st.st_size - offset)
 		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
 				      "the broker sent other memory than the key names");
-	if ((size_t)st.st_blksize > page) /* huge pages: what is unmapped must be whole ones */
-		page = (size_t)st.st_blksize;
+	if (!fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC) /* only whole ones can be unmapped */
+		page = (size_t)fs.f_bsize;
 	len = ipcshare__round_up((size_t)length, page);
 	p = mmap(NULL, len, prot, MAP_SHARED, fd, (off_t)offset);
 	if (p == MAP_FAILED && errno == EPERM)

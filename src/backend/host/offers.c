@@ -91,12 +91,18 @@ static const struct ipcshare__grant *grant_to(const struct ipcshare__offer *offe
 	return NULL;
 }
 
+/* An open offer is for every process of this user. */
+static int is_open_to(const struct ipcshare__offer *offer, const struct ipcshare__caller *caller)
+{
+	return offer->open && caller->uid == (uint32_t)geteuid();
+}
+
 int ipcshare__offers_know(const struct ipcshare__offers *offers,
 			  const struct ipcshare__caller *caller)
 {
 	for (size_t i = 0; i < IPCSHARE__OFFER_BUCKETS; i++)
 		for (const struct ipcshare__offer *o = offers->bucket[i]; o; o = o->next)
-			if (grant_to(o, caller))
+			if (grant_to(o, caller) || is_open_to(o, caller))
 				return 1;
 	return 0;
 }
@@ -115,7 +121,7 @@ int ipcshare__offers_find(const struct ipcshare__offers *offers,
 	if (!o)
 		return IPCSHARE_ERR_STALE;
 	grant = grant_to(o, caller);
-	if (!grant && !(o->open && caller->uid == (uint32_t)geteuid()))
+	if (!grant && !is_open_to(o, caller))
 		return IPCSHARE_ERR_NOT_ALLOWED;
 	if (grant && grant->access == IPCSHARE__READ_ONLY && get->access != IPCSHARE__READ_ONLY)
 		return IPCSHARE_ERR_READ_ONLY;

@@ -34,7 +34,7 @@ void ipcshare__offers_clear(struct ipcshare__offers *offers);
 int ipcshare__offer_grant(struct ipcshare__offer *offer, const struct ipcshare__identity *ids,
 			  size_t n, enum ipcshare__access access);
 
-/* Not 0 if @caller is on any whitelist. */
+/* Not 0 if @caller is on any whitelist, or may have what is open. */
 int ipcshare__offers_know(const struct ipcshare__offers *offers,
 			  const struct ipcshare__caller *caller);
 
