@@ -135,18 +135,15 @@ static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hel
 static int peers_allow(struct ipcshare_group *g)
 {
 	struct ipcshare__backend *host = g->ctx->host;
-	struct ipcshare__identity *ids = calloc((size_t)g->size, sizeof(*ids));
-	size_t n = 0;
 	int err = 0;
 
-	if (!ids)
-		return ipcshare__fail_errno(ENOMEM, "group", "the whitelist");
-	for (int r = 0; r < g->size; r++)
-		if (r != g->rank)
-			ids[n++] = g->members[r].identity;
-	if (n)
-		err = host->ops->allow(host, &g->control, ids, n, IPCSHARE__READ_WRITE);
-	free(ids);
+	if (g->nothers)
+		err = host->ops->allow(host, &g->control, g->others, g->nothers,
+				       IPCSHARE__READ_WRITE);
+	/* Ranks in this process come through the broker as everybody does. */
+	if (!err && (int)g->nothers + 1 < g->size)
+		err = host->ops->allow(host, &g->control, &g->ctx->identity, 1,
+				       IPCSHARE__READ_WRITE);
 	return err;
 }
 

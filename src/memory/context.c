@@ -42,10 +42,10 @@ static int settings_load(struct ipcshare_ctx *ctx, const struct ipcshare_options
 	ipcshare__log_set_level((int)ctx->config.log);
 	ipcshare__config_unknown(warn_unknown, NULL);
 	/* Whoever set a variable meant to override the program. */
-	if (o && o->backend && !ipcshare__config_is_set("IPCSHARE_BACKEND"))
+	if (o && o->backend && !ipcshare__config_raw("IPCSHARE_BACKEND"))
 		snprintf(ctx->config.backend, sizeof(ctx->config.backend), "%s", o->backend);
 	ctx->timeout_ms = ctx->config.timeout_s * 1000u;
-	if (o && o->timeout_ms && !ipcshare__config_is_set("IPCSHARE_TIMEOUT"))
+	if (o && o->timeout_ms && !ipcshare__config_raw("IPCSHARE_TIMEOUT"))
 		ctx->timeout_ms = o->timeout_ms;
 	return 0;
 }

@@ -260,7 +260,7 @@ int ipcshare_map(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
 {
 	struct ipcshare__wire_packed p;
 	struct ipcshare__mapping *m;
-	uint64_t offset;
+	uint64_t offset = 0;
 	int err = ipcshare__ctx_check(ctx, "map");
 
 	if (err)
