@@ -113,18 +113,17 @@ static int name_peers(struct team *team)
 
 int team_open(struct team *team)
 {
-	const char *wanted = getenv("IPCSHARE_BACKEND");
 	char why[TEAM_TEXT];
 	int err;
 
 	memset(team, 0, sizeof(*team));
 	team->rank = team_rank();
-	team->backend = wanted && *wanted ? wanted : "host";
 	MPI_Comm_size(MPI_COMM_WORLD, &team->size);
 
 	err = ipcshare_open(NULL, &team->ctx);
 	if (team_verdict(err ? team_explain("open", why) : NULL))
 		goto fail;
+	team->backend = ipcshare_backend(team->ctx);
 	err = ipcshare_mpi_group_create(team->ctx, MPI_COMM_WORLD, &team->group);
 	if (team_verdict(err ? team_explain("group", why) : NULL))
 		goto fail;

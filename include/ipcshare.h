@@ -173,6 +173,9 @@ IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
  */
 IPCSHARE_API int ipcshare_abandon(struct ipcshare_ctx *ctx);
 
+/** ipcshare_backend - name of the backend in use, "host"; NULL if @ctx is not alive */
+IPCSHARE_API const char *ipcshare_backend(const struct ipcshare_ctx *ctx);
+
 /* Kinds of backend calls that are counted: X(name, text). */
 #define IPCSHARE_CALL_LIST(X)                                                                      \
 	X(ALLOC, "alloc")                                                                          \

@@ -130,11 +130,13 @@ static int mpi_allgatherv(void *arg, struct ipcshare_wait *wait, const void *min
 		err = ipcshare__mpi_result(MPI_Comm_rank(b->comm, &rank), "MPI_Comm_rank");
 	if (!err)
 		err = bounce_alloc(&bounce, mine, lens[rank], total);
-	if (!err) {
-		err = MPI_Iallgatherv(bounce.mine, counts[rank], b->block, bounce.all, counts,
-				      displs, b->block, b->comm, &request);
-		err = bounce_complete(&bounce, err, &request, wait, "MPI_Iallgatherv", all, total);
+	if (err) {
+		free(counts);
+		return err;
 	}
+	err = MPI_Iallgatherv(bounce.mine, counts[rank], b->block, bounce.all, counts, displs,
+			      b->block, b->comm, &request);
+	err = bounce_complete(&bounce, err, &request, wait, "MPI_Iallgatherv", all, total);
 	if (!err) /* else MPI may still read them */
 		free(counts);
 	return err;

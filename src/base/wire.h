@@ -201,8 +201,10 @@ struct ipcshare__wire_header {
 	int32_t status;
 	uint32_t flags;
 	uint64_t value; /* share: bytes of the blob that follows; verdict: failures; set_free: serial */
+	uint32_t check; /* over all bytes before it */
+	uint32_t pad;
 };
-_Static_assert(sizeof(struct ipcshare__wire_header) == 32, "wire layout");
+_Static_assert(sizeof(struct ipcshare__wire_header) == 40, "wire layout");
 
 /* Sent only after somebody failed: the detail of each rank. */
 struct ipcshare__wire_detail {
@@ -227,7 +229,8 @@ struct ipcshare__control {
 	/* line 1: the owner stores, the peers look at it while they wait */
 	uint64_t round; /* serial of the exchange the owner has entered */
 	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
-	uint8_t pad1[IPCSHARE__LINE - 16];
+	int64_t because_of; /* the rank concerned, written before gave_up; -1 none but the owner */
+	uint8_t pad1[IPCSHARE__LINE - 24];
 };
 _Static_assert(offsetof(struct ipcshare__control, round) == IPCSHARE__LINE, "own line");
 _Static_assert(sizeof(struct ipcshare__control) == 2 * IPCSHARE__LINE, "wire layout");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "group/group.h"
 #include "group/wait.h"
@@ -25,33 +26,53 @@ static const char *name_of(unsigned collective)
 
 /* ---- One exchange ---- */
 
-static void exchange_begin(struct ipcshare_group *g, struct ipcshare_wait *wait)
+struct attempt {
+	struct ipcshare_wait wait;
+	struct ipcshare_error before; /* the callback's own failures are told apart from it */
+};
+
+static void exchange_begin(struct ipcshare_group *g, struct attempt *a)
 {
+	static const struct ipcshare_error none = { .rank = -1, .index = -1, .stage = "" };
+
 	g->round++;
-	/* Pairs with the acquire load in timed_out(). */
+	/* Pairs with the acquire loads in has_entered() and has_left(). */
 	__atomic_store_n(&g->page->round, g->round, __ATOMIC_RELEASE);
-	ipcshare__wait_begin(wait, g);
+	a->before = *ipcshare_last_error();
+	ipcshare__error_restore(&none);
+	ipcshare__wait_begin(&a->wait, g);
 }
 
 /* The peers may wait for what we will never send: tell them, and never try again. */
-int ipcshare__exchange_quit(struct ipcshare_group *g, int status)
+static int give_up(struct ipcshare_group *g, int status)
 {
 	g->broken = status;
+	g->page->because_of = ipcshare_last_error()->rank;
 	/* Pairs with the acquire load in look_for_quitters(). */
 	__atomic_store_n(&g->page->gave_up, status, __ATOMIC_RELEASE);
 	return status;
 }
 
-static int exchange_end(struct ipcshare_group *g, int result, const char *callback)
+/* Between two exchanges: whoever is still in the last one will find there what we have found. */
+int ipcshare__exchange_quit(struct ipcshare_group *g, int status)
 {
-	if (!result)
+	__atomic_store_n(&g->page->round, ++g->round, __ATOMIC_RELEASE);
+	return give_up(g, status);
+}
+
+static int exchange_end(struct ipcshare_group *g, struct attempt *a, int result,
+			const char *callback)
+{
+	if (!result) {
+		ipcshare__error_restore(&a->before); /* a detail to be sent, for example */
 		return 0;
+	}
 	/* A status of ours, from ipcshare_wait_tick() or the callback itself, has its detail. */
 	if (result == ipcshare_last_error()->status && result < 0)
-		return ipcshare__exchange_quit(g, result);
+		return give_up(g, result);
 	ipcshare__fail(IPCSHARE_ERR_BOOTSTRAP, "exchange", "see the bootstrap's own messages",
 		       "the bootstrap's %s failed and returned %d", callback, result);
-	return ipcshare__exchange_quit(g, IPCSHARE_ERR_BOOTSTRAP);
+	return give_up(g, IPCSHARE_ERR_BOOTSTRAP);
 }
 
 static int exchange_refuse(const struct ipcshare_group *g)
@@ -63,34 +84,38 @@ static int exchange_refuse(const struct ipcshare_group *g)
 
 int ipcshare__exchange(struct ipcshare_group *g, const void *mine, size_t len, void *all)
 {
-	struct ipcshare_wait wait;
+	struct attempt a;
+	int result;
 
 	if (g->broken)
 		return exchange_refuse(g);
-	exchange_begin(g, &wait);
-	return exchange_end(g, g->bootstrap.allgather(g->bootstrap.arg, &wait, mine, len, all),
-			    "allgather");
+	exchange_begin(g, &a);
+	result = g->bootstrap.allgather(g->bootstrap.arg, &a.wait, mine, len, all);
+	return exchange_end(g, &a, result, "allgather");
 }
 
 int ipcshare__exchange_v(struct ipcshare_group *g, const void *mine, void *all, const size_t *lens)
 {
-	struct ipcshare_wait wait;
+	struct attempt a;
+	int result;
 
 	if (g->broken)
 		return exchange_refuse(g);
-	exchange_begin(g, &wait);
-	return exchange_end(g, g->bootstrap.allgatherv(g->bootstrap.arg, &wait, mine, all, lens),
-			    "allgatherv");
+	exchange_begin(g, &a);
+	result = g->bootstrap.allgatherv(g->bootstrap.arg, &a.wait, mine, all, lens);
+	return exchange_end(g, &a, result, "allgatherv");
 }
 
 int ipcshare__exchange_barrier(struct ipcshare_group *g)
 {
-	struct ipcshare_wait wait;
+	struct attempt a;
+	int result;
 
 	if (g->broken)
 		return exchange_refuse(g);
-	exchange_begin(g, &wait);
-	return exchange_end(g, g->bootstrap.barrier(g->bootstrap.arg, &wait), "barrier");
+	exchange_begin(g, &a);
+	result = g->bootstrap.barrier(g->bootstrap.arg, &a.wait);
+	return exchange_end(g, &a, result, "barrier");
 }
 
 /* ---- Agreement ---- */
@@ -129,6 +154,8 @@ static int detail_take(const struct ipcshare_group *g, struct ipcshare__wire_det
 {
 	struct ipcshare_error e = { .status = d->status, .index = d->index, .code = d->code };
 
+	if (d->status < IPCSHARE_ERR_SYSTEM) /* no status that there is */
+		e.status = IPCSHARE_ERR_PROTOCOL;
 	d->stage[sizeof(d->stage) - 1] = '\0';
 	d->text[sizeof(d->text) - 1] = '\0';
 	d->hint[sizeof(d->hint) - 1] = '\0';
@@ -140,7 +167,7 @@ static int detail_take(const struct ipcshare_group *g, struct ipcshare__wire_det
 		snprintf(e.text, sizeof(e.text), "seen by rank %d: %.200s", from, d->text);
 	memcpy(e.hint, d->hint, sizeof(e.hint));
 	ipcshare__error_restore(&e);
-	return d->status;
+	return e.status;
 }
 
 int ipcshare__agree_on_failure(struct ipcshare_group *g, int status)
@@ -163,18 +190,27 @@ int ipcshare__agree_on_failure(struct ipcshare_group *g, int status)
 	return err;
 }
 
-/* Do all ranks make the same call? Every rank sees the same headers, so all find the same. */
-static int headers_check(struct ipcshare_group *g, const struct ipcshare__wire_header *all)
+static uint32_t header_sum(const struct ipcshare__wire_header *h)
 {
-	const struct ipcshare__wire_header *mine = &all[g->rank];
+	return ipcshare__checksum32(h, offsetof(struct ipcshare__wire_header, check));
+}
 
+/* Do all ranks make the same call? Every rank sees the same headers, so all find the same. */
+static int headers_check(struct ipcshare_group *g, const struct ipcshare__wire_header *mine,
+			 const struct ipcshare__wire_header *all)
+{
 	for (int r = 0; r < g->size; r++) {
 		const struct ipcshare__wire_header *h = &all[r];
 		int err = 0;
 
-		if (h->magic != IPCSHARE__MAGIC_HEADER || h->layout != IPCSHARE__LAYOUT)
+		if (h->magic != IPCSHARE__MAGIC_HEADER || h->layout != IPCSHARE__LAYOUT ||
+		    h->check != header_sum(h))
 			err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
-					     "the rank sent a malformed header");
+					     "the rank's header is malformed or was altered");
+		else if (r == g->rank && memcmp(h, mine, sizeof(*h)))
+			err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange",
+					     "does the bootstrap put every rank's bytes in place?",
+					     "in this rank's place is not what it sent");
 		else if (h->collective != mine->collective)
 			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange",
 					     "every rank must make the same collective calls",
@@ -207,12 +243,13 @@ int ipcshare__agree(struct ipcshare_group *g, enum ipcshare__collective which, i
 	bool failed = false;
 	int err;
 
+	mine.check = header_sum(&mine);
 	all = calloc((size_t)g->size, sizeof(*all));
 	if (!all)
 		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "headers"));
 	err = ipcshare__exchange(g, &mine, sizeof(mine), all);
 	if (!err)
-		err = headers_check(g, all);
+		err = headers_check(g, &mine, all);
 	for (int r = 0; r < g->size && !err; r++) {
 		failed |= all[r].status != 0;
 		if (flags)

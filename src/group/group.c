@@ -266,15 +266,19 @@ static int group_meet(struct ipcshare_group *g, int status, const char *key,
 	if (err)
 		return err;
 	for (int r = 0; r < g->size; r++)
-		if (all[r].magic == IPCSHARE__MAGIC_HELLO && all[r].status)
+		if (all[r].magic == IPCSHARE__MAGIC_HELLO && all[r].check == hello_sum(&all[r]) &&
+		    all[r].status)
 			return ipcshare__agree_on_failure(g, status);
 	err = hellos_take(g, all);
+	if (err == IPCSHARE_ERR_BOOTSTRAP) /* every rank sees it, and no exchange can work */
+		return ipcshare__exchange_quit(g, err);
 	if (!err)
 		err = peers_allow(g);
-	if (ipcshare__exchange_barrier(g)) /* every whitelist is in place */
-		return g->broken;
-	if (!err)
-		err = peers_meet(g, all);
+	/* Every whitelist is in place; or one isn't, and nobody is to stumble over that. */
+	err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
+	if (err)
+		return err;
+	err = peers_meet(g, all);
 	return ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
 }
 
@@ -341,6 +345,13 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 
 /* ---- Free ---- */
 
+static int children_alive(struct ipcshare_group *g)
+{
+	return ipcshare__fail(IPCSHARE_ERR_BUSY, "group", "free them first",
+			      "%zu sets or shares of the group are alive",
+			      atomic_load(&g->children));
+}
+
 int ipcshare_group_free(struct ipcshare_group *g)
 {
 	struct ipcshare_ctx *ctx;
@@ -353,16 +364,14 @@ int ipcshare_group_free(struct ipcshare_group *g)
 		return err;
 	ctx = g->ctx;
 	if (atomic_load(&g->children))
-		err = ipcshare__fail(IPCSHARE_ERR_BUSY, "group", "free them first",
-				     "%zu sets or shares of the group are alive",
-				     atomic_load(&g->children));
+		err = children_alive(g);
 	if (!g->broken)
 		err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_FREE, err, NULL, 0, NULL);
 	if (err && !g->broken)
 		return err;
 	broken = g->broken;
-	if (broken && atomic_load(&g->children))
-		return IPCSHARE_ERR_BUSY;
+	if (atomic_load(&g->children)) /* whatever became of the exchange */
+		return children_alive(g);
 	ipcshare__handle_remove(g);
 	ipcshare__owned_remove(ctx, &g->owned);
 	peers_leave(g);

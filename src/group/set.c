@@ -263,7 +263,7 @@ static int set_add_rank(struct set *set, const struct ipcshare_share *s, int ran
 		return ipcshare__fail_errno(ENOMEM, "share", "%u regions", blob.nregions);
 	if (rank != g->rank)
 		err = bases_import(set, rank, &blob, bases, &failed);
-	else if (blob.nregions == s->nregions)
+	else if (len == s->blob->bytes && !memcmp(bytes, s->blob, len))
 		bases_own(s, bases);
 	else
 		err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "share", "pass the blob of this share",

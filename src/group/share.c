@@ -196,6 +196,21 @@ static uint64_t sum(const uint64_t *values, int n)
 	return total;
 }
 
+/*
+ * The verdict is against it, on every rank. All let go of their mappings before any returns, so that
+ * the owners can free their memory at once.
+ */
+static void set_give_up(struct ipcshare_group *g, struct ipcshare_set *set)
+{
+	struct ipcshare_error why = *ipcshare_last_error();
+
+	if (set)
+		ipcshare__set_delete(set);
+	if (!g->broken)
+		ipcshare__exchange_barrier(g);
+	ipcshare__error_restore(&why);
+}
+
 /* The set of this rank, and whether all ranks are content with theirs. */
 static int set_agree(struct ipcshare_share *s, struct exchange *x, uint32_t flags,
 		     struct ipcshare_set **out)
@@ -212,10 +227,10 @@ static int set_agree(struct ipcshare_share *s, struct exchange *x, uint32_t flag
 	}
 	err = ipcshare__agree(g, IPCSHARE__COLL_VERDICT, status, NULL,
 			      set ? ipcshare_set_failures(set) : 0, x->announced);
-	if (err && set)
-		ipcshare__set_delete(set);
-	if (err)
+	if (err) {
+		set_give_up(g, set);
 		return err;
+	}
 	ipcshare__set_agreed(set, sum(x->announced, g->size));
 	*out = set;
 	return 0;

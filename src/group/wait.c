@@ -12,6 +12,7 @@
 #define SLEEP_MIN_NS 20000u
 #define SLEEP_MAX_NS 1000000u
 #define LOOK_EVERY_NS 10000000u
+#define GRACE_NS 500000000u
 
 static bool more_ranks_than_cores(int nranks)
 {
@@ -37,32 +38,72 @@ static struct ipcshare__control *control_of(const struct ipcshare_group *group, 
 	return rank == group->rank ? NULL : group->members[rank].control;
 }
 
-/* A rank that failed in the middle of a collective says so in its control page. */
-static int look_for_quitters(const struct ipcshare_group *group)
+/* Both pair with the release store in exchange_begin(). */
+static bool has_entered(const struct ipcshare_group *group, int rank)
 {
+	const struct ipcshare__control *c = control_of(group, rank);
+
+	return c && __atomic_load_n(&c->round, __ATOMIC_ACQUIRE) >= group->round;
+}
+
+static bool has_left(const struct ipcshare_group *group, int rank)
+{
+	const struct ipcshare__control *c = control_of(group, rank);
+
+	return c && __atomic_load_n(&c->round, __ATOMIC_ACQUIRE) > group->round;
+}
+
+/* A peer is gone that may have done its part: its bytes may still be on their way to us. */
+static bool grace(struct ipcshare_wait *wait, uint64_t now)
+{
+	if (!wait->grace_ns)
+		wait->grace_ns = now + GRACE_NS;
+	return now < wait->grace_ns;
+}
+
+/* The rank that made rank @r give up: itself, if it doesn't say another. */
+static int cause_of(const struct ipcshare_group *group, const struct ipcshare__control *c, int r)
+{
+	int64_t rank = c->because_of;
+
+	return rank >= 0 && rank < group->size && rank != group->rank ? (int)rank : r;
+}
+
+/*
+ * A rank that failed in the middle of a collective says so in its control page. If that was a later
+ * one than ours, this exchange is complete: we must not give another verdict than it did.
+ */
+static int look_for_quitters(struct ipcshare_wait *wait, uint64_t now)
+{
+	const struct ipcshare_group *group = wait->group;
+
 	for (int r = 0; r < group->size; r++) {
 		struct ipcshare__control *c = control_of(group, r);
 		/* Pairs with the release store in ipcshare__exchange_quit(). */
 		int64_t status = c ? __atomic_load_n(&c->gave_up, __ATOMIC_ACQUIRE) : 0;
 
-		if (!status)
+		if (!status || (has_left(group, r) && grace(wait, now)))
 			continue;
-		ipcshare__fail(status < 0 && status >= IPCSHARE_ERR_SYSTEM ? (int)status
-									    : IPCSHARE_ERR_PROTOCOL,
-			       "exchange", "see that rank's own error",
-			       "the rank left the exchange: %s", ipcshare_strerror((int)status));
-		ipcshare__fail_at(r, -1);
-		return ipcshare_last_error()->status;
+		if (status > 0 || status < IPCSHARE_ERR_SYSTEM)
+			status = IPCSHARE_ERR_PROTOCOL;
+		ipcshare__fail((int)status, "exchange", "see that rank's own error",
+			       "rank %d left the exchange: %s", r, ipcshare_strerror((int)status));
+		ipcshare__fail_at(cause_of(group, c, r), -1);
+		return (int)status;
 	}
 	return 0;
 }
 
-static int look_for_dead(const struct ipcshare_group *group)
+static int look_for_dead(struct ipcshare_wait *wait, uint64_t now)
 {
+	const struct ipcshare_group *group = wait->group;
+
 	for (int r = 0; r < group->size; r++) {
 		const struct ipcshare__peer *peer = group->members[r].peer;
 
 		if (!peer || !ipcshare__pidfd_ended(peer->owner.pidfd))
+			continue;
+		if (has_entered(group, r) && grace(wait, now))
 			continue;
 		ipcshare__fail(IPCSHARE_ERR_PEER_DEAD, "exchange",
 			       "free or abandon the group, and make a smaller one",
@@ -79,9 +120,7 @@ static int timed_out(const struct ipcshare_group *group)
 	int late = -1;
 
 	for (int r = 0; r < group->size && late < 0; r++) {
-		struct ipcshare__control *c = control_of(group, r);
-
-		if (c && __atomic_load_n(&c->round, __ATOMIC_ACQUIRE) < group->round)
+		if (control_of(group, r) && !has_entered(group, r))
 			late = r;
 	}
 	ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
@@ -94,42 +133,48 @@ static int timed_out(const struct ipcshare_group *group)
 	return IPCSHARE_ERR_TIMEOUT;
 }
 
-static void sleep_ns(uint64_t ns)
+static int look_around(struct ipcshare_wait *wait, uint64_t now)
 {
-	struct timespec t = { .tv_nsec = (long)ns };
+	int err = look_for_quitters(wait, now);
 
-	nanosleep(&t, NULL); /* a signal may shorten it */
+	if (!err && now >= wait->look_ns) {
+		wait->look_ns = now + LOOK_EVERY_NS;
+		err = look_for_dead(wait, now);
+	}
+	if (!err && now >= wait->deadline_ns)
+		err = timed_out(wait->group);
+	return err;
+}
+
+/* A little longer each time; a signal may shorten it. */
+static void nap(uint32_t naps)
+{
+	uint64_t ns = naps / 8 > 5 ? SLEEP_MAX_NS : (uint64_t)SLEEP_MIN_NS << naps / 8;
+	struct timespec t = { .tv_nsec = (long)(ns < SLEEP_MAX_NS ? ns : SLEEP_MAX_NS) };
+
+	nanosleep(&t, NULL);
 }
 
 int ipcshare_wait_tick(struct ipcshare_wait *wait)
 {
-	uint32_t tick, naps;
-	uint64_t now, nap;
+	uint32_t tick;
+	uint64_t now;
 	int err;
 
 	if (!wait)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "wait", "", "wait is NULL");
-	tick = wait->ticks++;
-	if (!wait->crowded && tick < SPIN_TICKS)
-		return 0;
-	if (tick < SPIN_TICKS + YIELD_TICKS) {
-		sched_yield();
-		return 0;
-	}
-	err = look_for_quitters(wait->group);
-	if (err)
-		return err;
+	tick = wait->ticks;
+	wait->ticks += tick < UINT32_MAX;
 	now = ipcshare__now_ns();
-	if (now >= wait->look_ns) {
-		wait->look_ns = now + LOOK_EVERY_NS;
-		err = look_for_dead(wait->group);
+	/* A caller whose ticks are far apart looks around no later than others. */
+	if (tick >= SPIN_TICKS + YIELD_TICKS || now >= wait->look_ns) {
+		err = look_around(wait, now);
 		if (err)
 			return err;
 	}
-	if (now >= wait->deadline_ns)
-		return timed_out(wait->group);
-	naps = tick - SPIN_TICKS - YIELD_TICKS;
-	nap = naps / 8 > 5 ? SLEEP_MAX_NS : (uint64_t)SLEEP_MIN_NS << naps / 8;
-	sleep_ns(nap < SLEEP_MAX_NS ? nap : SLEEP_MAX_NS);
+	if (tick >= SPIN_TICKS + YIELD_TICKS)
+		nap(tick - SPIN_TICKS - YIELD_TICKS);
+	else if (wait->crowded || tick >= SPIN_TICKS)
+		sched_yield();
 	return 0;
 }

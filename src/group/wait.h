@@ -9,6 +9,7 @@ struct ipcshare_wait {
 	struct ipcshare_group *group;
 	uint64_t deadline_ns;
 	uint64_t look_ns; /* when to look at the peers' processes again */
+	uint64_t grace_ns; /* until when a peer that is gone may still be heard; 0: none is gone */
 	uint32_t ticks;
 	bool crowded; /* more ranks than cores: never spin */
 };

@@ -2,6 +2,7 @@
 #include "memory/context.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include "base/handle.h"
 #include "base/identity.h"
 #include "base/log.h"
+
+#define TIMEOUT_MAX (INT_MAX / 2u) /* milliseconds, that poll() takes as an int */
 
 int ipcshare__ctx_check(const struct ipcshare_ctx *ctx, const char *stage)
 {
@@ -46,7 +49,7 @@ static int settings_load(struct ipcshare_ctx *ctx, const struct ipcshare_options
 		snprintf(ctx->config.backend, sizeof(ctx->config.backend), "%s", o->backend);
 	ctx->timeout_ms = ctx->config.timeout_s * 1000u;
 	if (o && o->timeout_ms && !ipcshare__config_raw("IPCSHARE_TIMEOUT"))
-		ctx->timeout_ms = o->timeout_ms;
+		ctx->timeout_ms = o->timeout_ms < TIMEOUT_MAX ? o->timeout_ms : TIMEOUT_MAX;
 	return 0;
 }
 
@@ -244,6 +247,11 @@ void ipcshare__owned_remove(struct ipcshare_ctx *ctx, struct ipcshare__owned *ow
 	if (owned->next)
 		owned->next->link = owned->link;
 	pthread_mutex_unlock(&ctx->lock);
+}
+
+const char *ipcshare_backend(const struct ipcshare_ctx *ctx)
+{
+	return ipcshare__ctx_check(ctx, "backend") ? NULL : ctx->backend->ops->name;
 }
 
 int ipcshare_counters(struct ipcshare_ctx *ctx, struct ipcshare_counters *out)

@@ -228,7 +228,9 @@ static struct ipcshare__mapping *mapping_find(const struct ipcshare__peer *peer,
 {
 	struct ipcshare__mapping *m = peer->slots[w->region];
 
-	while (m && (m->generation != w->generation || m->access != w->access))
+	/* Another length is a lie, which its own import will show. */
+	while (m && (m->generation != w->generation || m->access != w->access ||
+		     m->length != w->length))
 		m = m->next;
 	return m;
 }
@@ -312,8 +314,8 @@ static void hold_import(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 		imports[i].access = w->access;
 		if (peer->same_process)
 			import_local(peer, &imports[i], w);
-		if (peer->same_process && imports[i].status)
-			err = imports[i].status;
+		if (peer->same_process && imports[i].status && !first->status)
+			*first = *ipcshare_last_error();
 	}
 	if (!peer->same_process && n)
 		err = ctx->backend->ops->import_keys(ctx->backend, peer->endpoint, imports, n);
@@ -366,16 +368,8 @@ static int hold_settle(struct ipcshare_ctx *ctx, struct ipcshare__want *w)
 	while (m->state == IPCSHARE__MAPPING_PENDING)
 		pthread_cond_wait(&ctx->changed, &ctx->lock);
 	if (m->state == IPCSHARE__MAPPING_READY) {
-		if (w->length == m->length) {
-			m->peer->users++;
-			return 0;
-		}
-		m->users--;
-		w->status = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
-					   "the region is mapped with %zu bytes, its descriptor "
-					   "says %ju", m->length, (uintmax_t)w->length);
-		w->mapping = NULL;
-		return w->status;
+		m->peer->users++;
+		return 0;
 	}
 	if (!w->status)
 		w->status = ipcshare__fail(m->status, "import", "",

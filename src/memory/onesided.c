@@ -200,7 +200,8 @@ static int handle_check(const struct ipcshare_ctx *ctx, const struct ipcshare__w
 				      "the handle has layout %u, this library %u", h->layout,
 				      IPCSHARE__LAYOUT);
 	if (h->magic != IPCSHARE__MAGIC_HANDLE || h->check != handle_sum(h) ||
-	    h->region >= IPCSHARE__REGION_MAX || !h->length || h->length > PTRDIFF_MAX ||
+	    h->region >= IPCSHARE__REGION_MAX || !h->generation || !h->length ||
+	    h->length > PTRDIFF_MAX ||
 	    (h->access != IPCSHARE__READ_ONLY && h->access != IPCSHARE__READ_WRITE))
 		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "map", "send all its bytes unchanged",
 				      "the handle is malformed or was altered");

@@ -182,18 +182,17 @@ static int retire_at(struct ipcshare_ctx *ctx, uint64_t endpoint, uint32_t regio
 	return 0;
 }
 
-/* No peer maps it any more; busy is held, the lock isn't. */
+/*
+ * No peer maps it any more; busy is held, the lock isn't. If one still uses it, those that were asked
+ * before stay on the list: they are whitelisted, and may map it again.
+ */
 static int region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
-	int err;
+	int err = 0;
 
-	while (r->ntold) {
-		err = retire_at(ctx, r->told[r->ntold - 1].endpoint, r->id, r->generation);
-		if (err)
-			return err;
-		r->ntold--; /* so that another try asks only those that are left */
-	}
-	return 0;
+	for (size_t i = 0; i < r->ntold && !err; i++)
+		err = retire_at(ctx, r->told[i].endpoint, r->id, r->generation);
+	return err;
 }
 
 /* Off the table already: nobody can find it. */
@@ -298,16 +297,51 @@ static void table_clear(struct ipcshare__regions *t)
 	*t = (struct ipcshare__regions){ 0 };
 }
 
+/* Another context of this process may hold a region, and find it until it is marked. */
+static int close_begin(struct ipcshare_ctx *ctx)
+{
+	const struct ipcshare__regions *t = &ctx->regions;
+	const struct ipcshare__region *held = NULL;
+
+	pthread_mutex_lock(&ctx->lock);
+	for (uint32_t i = 0; i < t->nslots && !held; i++)
+		if (t->slots[i].region && (t->slots[i].region->users || t->slots[i].region->busy))
+			held = t->slots[i].region;
+	for (uint32_t i = 0; i < t->nslots && !held; i++)
+		if (t->slots[i].region)
+			t->slots[i].region->freeing = true;
+	pthread_mutex_unlock(&ctx->lock);
+	return held ? ipcshare__fail(IPCSHARE_ERR_BUSY, "close", "free or unmap it there first",
+				     "another context of this process uses the memory at %p",
+				     held->mem.base)
+		    : 0;
+}
+
+static void close_undo(struct ipcshare_ctx *ctx)
+{
+	const struct ipcshare__regions *t = &ctx->regions;
+
+	pthread_mutex_lock(&ctx->lock);
+	for (uint32_t i = 0; i < t->nslots; i++)
+		if (t->slots[i].region)
+			t->slots[i].region->freeing = false;
+	pthread_mutex_unlock(&ctx->lock);
+}
+
 int ipcshare__regions_close(struct ipcshare_ctx *ctx)
 {
 	struct ipcshare__regions *t = &ctx->regions;
-	int err = 0;
+	int err = close_begin(ctx);
 
+	if (err)
+		return err;
 	for (uint32_t i = 0; i < t->nslots && !err; i++)
 		if (t->slots[i].region)
 			err = region_retire(ctx, t->slots[i].region);
-	if (err)
+	if (err) {
+		close_undo(ctx);
 		return err;
+	}
 	for (uint32_t i = 0; i < t->nslots; i++)
 		if (t->slots[i].region)
 			region_destroy(ctx, t->slots[i].region);

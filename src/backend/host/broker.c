@@ -155,7 +155,7 @@ static int serve(struct ipcshare__broker *b, struct client *c)
 {
 	ssize_t len;
 
-	b->in.head = (struct ipcshare__broker_head){ 0 }; /* a short message leaves nothing of another */
+	b->in.head = (struct ipcshare__broker_head){ 0 }; /* a short one leaves the rest as it is */
 	len = recv(c->socket, &b->in, sizeof(b->in), MSG_DONTWAIT | MSG_TRUNC);
 	if (len < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;

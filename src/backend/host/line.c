@@ -78,8 +78,8 @@ void ipcshare__line_close(struct ipcshare__line *line)
 }
 
 /*
- * The line is cut. A process that ends closes its sockets a moment before its pidfd says so: give it
- * that moment, so that a death is called one.
+ * The line is cut. A process that ends closes its sockets a moment before its pidfd says so: give
+ * it that moment, so that a death is called one.
  */
 static int lost(const struct ipcshare__line *line, const char *stage)
 {
@@ -182,7 +182,7 @@ static int peer_status(int32_t status)
 	return IPCSHARE_ERR_PROTOCOL;
 }
 
-/* Is it the answer to @head, in a layout we know? The layout comes first: the rest follows from it. */
+/* Is it the answer to @head? The layout is looked at first, as all the rest follows from it. */
 static int reply_check(const struct ipcshare__line *line, const struct ipcshare__broker_head *head,
 		       const struct ipcshare__broker_head *reply, size_t len, const char *stage)
 {
@@ -224,7 +224,9 @@ static int exchange(struct ipcshare__line *line, uint16_t op, const void *entrie
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(IPCSHARE__BROKER_BATCH * sizeof(int))];
 	} control;
-	struct iovec iov[2] = { { &reply, sizeof(reply) }, { answers->entries, n * answers->size } };
+	struct iovec iov[2] = {
+		{ &reply, sizeof(reply) }, { answers->entries, n * answers->size },
+	};
 	struct msghdr msg = {
 		.msg_iov = iov, .msg_iovlen = 2,
 		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -96,6 +97,19 @@ int ipcshare__memfd_try(void)
 	return 0;
 }
 
+/* A memfd is a file: one that outgrows RLIMIT_FSIZE would end the process by SIGXFSZ. */
+static int check_file_size(size_t length)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) || length <= limit.rlim_cur)
+		return 0;
+	return ipcshare__fail(IPCSHARE_ERR_LIMIT, "alloc",
+			      "raise the limit on file sizes (ulimit -f): it holds for memfds too",
+			      "%zu bytes are asked for, a file may have %ju", length,
+			      (uintmax_t)limit.rlim_cur);
+}
+
 int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
 {
 	struct ipcshare__memfd m = { .offset = 0 };
@@ -106,6 +120,9 @@ int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
 		return ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "alloc", "allocate less",
 				      "%zu bytes are more than the address space", length);
 	m.map_length = ipcshare__round_up(length, page_size());
+	err = check_file_size(m.map_length);
+	if (err)
+		return err;
 	m.fd = create();
 	if (m.fd < 0)
 		return ipcshare__fail_errno(errno, "alloc", "memfd_create");
