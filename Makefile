@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# make | make run | make test [SAN=address,undefined|SAN=thread] [CC=clang] [MPICC=mpicc.mpich]
+# `make help` lists the targets and the variables.
+
+MPICC    ?= mpicc##		MPI's compiler wrapper; mpicc.mpich and so on take their mpiexec along
+CFLAGS   ?= -O2 -g##	beside CC, CXX, CPPFLAGS, LDFLAGS and LDLIBS as usual
+SAN      ?=##		build and test with a sanitizer: address,undefined or thread
+WERROR   ?=##		1 makes warnings errors
+V        ?=##		1 shows the compilers' command lines
+RANKS    ?= 4##		processes of make run
+WORKLOAD ?=##		names or files for make run, instead of the four of bench/workloads
+BACKEND  ?=##		backend for make run, instead of the library's choice
+PREFIX   ?= /usr/local##	where to install, with DESTDIR in front; single folders as below
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR    ?= $(PREFIX)/share/ipcshare
+MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/libipcshare
+
+# ---- What is built: a new folder of the library is one word here ----------------------------
+LIB_DIRS := base backend backend/host memory group
+
+# Each compiler and sanitizer has its own folder, so that their objects never meet.
+comma  := ,
+empty  :=
+space  := $(empty) $(empty)
+FLAVOUR := $(filter-out cc mpicc,$(notdir $(CC) $(MPICC))) $(subst $(comma),+,$(SAN))
+B      := build$(addprefix /,$(subst $(space),-,$(strip $(FLAVOUR))))
+
+objects       = $(patsubst %.c,$B/%.o,$(wildcard $1))
+LIB_OBJ      := $(call objects,$(LIB_DIRS:%=src/%/*.c))
+INFO_OBJ     := $(call objects,src/tools/*.c)
+MPI_OBJ      := $(call objects,mpi/*.c)
+BENCH_OBJ    := $(call objects,bench/*.c)
+SUPPORT_OBJ  := $(call objects,tests/support/*.c)
+UNIT_OBJ     := $(call objects,tests/unit/*.c)
+CONTRACT_OBJ := $(call objects,tests/contract/*.c)
+MPITEST_OBJ  := $(call objects,tests/mpi/*.c)
+TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ)
+OBJ          := $(LIB_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
+
+HDR      := $(wildcard include/*.h)
+ARCHIVES := $B/libipcshare.a $B/libipcshare-mpi.a
+PROGRAMS := $B/ipcshare-info $B/ipcshare-bench
+TESTS    := $B/run-unit $B/run-contract $B/run-mpi
+
+say   = $(if $V,,@echo "  $1 $@" &&)
+FLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) \
+         -fPIC -fvisibility=hidden -pthread -MMD -MP \
+         $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+COMPILER = $(CC)
+
+# The MPI wrappers compile with the compiler named here, whichever they were built with.
+export OMPI_CC := $(CC)
+export MPICH_CC := $(CC)
+
+# All cores unless told otherwise (make -j1); but several goals one after the other.
+ifeq ($(MAKELEVEL)$(word 2,$(MAKECMDGOALS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+MAKEFLAGS += --no-print-directory
+
+all: $(ARCHIVES) $B/ipcshare-info ## build the archives and ipcshare-info (the default)
+everything: all $(PROGRAMS) $(TESTS)
+
+$B/libipcshare.a: $(LIB_OBJ)
+$B/libipcshare-mpi.a: $(MPI_OBJ)
+$(ARCHIVES):
+	$(call say,archive) rm -f $@ && $(AR) rcs $@ $^
+
+$B/ipcshare-info: $(INFO_OBJ) $B/libipcshare.a
+$B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
+$B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
+$B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
+$B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
+$(TESTS): private LDLIBS += -lcunit
+$(PROGRAMS) $(TESTS):
+	$(call say,link   ) $(COMPILER) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(TEST_OBJ): private FLAGS += -Itests
+NEED_MPI := $(MPI_OBJ) $(BENCH_OBJ) $(MPITEST_OBJ)
+$(NEED_MPI) $B/ipcshare-bench $B/run-mpi: private COMPILER = $(MPICC)
+$(OBJ): $B/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,compile) $(COMPILER) $(FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# Without MPI there is libipcshare.a all the same.
+ifeq ($(shell command -v $(firstword $(MPICC)) 2>/dev/null),)
+$(NEED_MPI) pc: no-mpicc
+no-mpicc: $B/libipcshare.a $B/ipcshare-info
+	@echo "no $(MPICC) here, which all but libipcshare.a and ipcshare-info need:" \
+		"'make deps' installs one, MPICC= names another" >&2; exit 1
+endif
+
+# ---- What is run: packages first, so what needs them is left to a second make ---------------
+deps: ## install the packages that build and tests need and that are missing
+	.ci/deps test
+
+run: ## share four workloads among RANKS=4 processes and verify every byte
+	.ci/deps run
+	$(MAKE) all $B/ipcshare-bench
+	$(if $(BACKEND),IPCSHARE_BACKEND=$(BACKEND)) $(NO_ASLR) tests/support/mpirun.sh $(RANKS) \
+		$B/ipcshare-bench share $(WORKLOAD:%=--workload %)
+
+bench: run ## for now the same as run
+
+# The scripts of the tests, and the makes they start, use the same flavour.
+export B CC CXX MPICC SAN
+test: ## build and run every test; the last line counts them
+	.ci/deps test
+	+$(NO_ASLR) tests/run.sh "$(MAKE) -k everything"
+
+check-layers: ## hold the one-way dependencies and the exported names
+	$(MAKE) $(ARCHIVES)
+	tests/check-layers.sh --self-test
+	tests/check-layers.sh
+
+# A report must fail the test that caused it; the *.supp name what is inside MPI.
+ifneq ($(SAN),)
+SUPP := print_suppressions=0:exitcode=86:suppressions=$(CURDIR)/tests/support
+# The slow unwinder finds MPI's name on a stack although MPI has no frame pointers.
+export ASAN_OPTIONS := detect_leaks=1:exitcode=86:fast_unwind_on_malloc=0
+export LSAN_OPTIONS := $(SUPP)/lsan.supp
+export UBSAN_OPTIONS := halt_on_error=1:exitcode=86:print_stacktrace=1
+# Tests fork while the broker thread runs, as users do.
+export TSAN_OPTIONS := die_after_fork=0:$(SUPP)/tsan.supp
+export TIME_LIMIT ?= 900
+# Older sanitizers can't place their shadow where addresses are more random than this.
+NO_ASLR := $(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || \
+             { setarch -R true 2>/dev/null && echo setarch -R; })
+endif
+
+# ---- Installing ---------------------------------------------------------------------------------
+# Every file once, as what@where; uninstall removes precisely these.
+PC        := $(patsubst %.in,$B/%,$(wildcard pkgconfig/*.pc.in))
+MAN       := $(wildcard docs/man/*.[0-9])
+WORKLOADS := $(wildcard bench/workloads/*.txt)
+INSTALLED := $(ARCHIVES:%=%@$(LIBDIR)) $(PC:%=%@$(LIBDIR)/pkgconfig) $(HDR:%=%@$(INCLUDEDIR)) \
+             $(PROGRAMS:%=%@$(BINDIR)) $(WORKLOADS:%=%@$(DATADIR)/workloads) LICENSE@$(DOCDIR) \
+             $(foreach man,$(MAN),$(man)@$(MANDIR)/man$(subst .,,$(suffix $(man))))
+
+install: $(ARCHIVES) $(PROGRAMS) pc ## install to PREFIX=/usr/local; honours DESTDIR
+	@set -e; for f in $(INSTALLED); do \
+		to="$(DESTDIR)$${f#*@}/$$(basename "$${f%@*}")"; from="$${f%@*}"; echo "  $$to"; \
+		install -D -m $$([ -x "$$from" ] && echo 755 || echo 644) "$$from" "$$to"; \
+	done
+
+uninstall: ## remove what install installed
+	@for f in $(INSTALLED); do rm -f "$(DESTDIR)$${f#*@}/$$(basename "$${f%@*}")"; done
+	@for d in $(DATADIR)/workloads $(DATADIR) $(DOCDIR); do \
+		rmdir "$(DESTDIR)$$d" 2>/dev/null || :; done
+
+# Written at each install, as they name its folders; what MPI needs is what its wrapper says.
+pc:
+	@mkdir -p $B/pkgconfig
+	@for pc in $(PC); do sed \
+		-e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e "s|@VERSION@|$$($(version))|" \
+		-e "s|@MPI_CFLAGS@|$$($(call mpi_flags,compile,[ID]))|" \
+		-e "s|@MPI_LIBS@|$$($(call mpi_flags,link,[Ll]))|" $${pc#$B/}.in >$$pc; done
+version   = sed -n 's/^.define IPCSHARE_VERSION_[MP][A-Z]* //p' include/ipcshare.h | paste -sd.
+mpi_flags = { $(MPICC) --showme:$1 2>/dev/null || $(MPICC) -$1-info; } | tr ' ' '\n' | \
+	grep -e '^-$2' -e '^-Wl,-rpath' -e '^-pthread' | paste -sd' '
+
+clean: ## remove all that was built
+	rm -rf build
+
+help: ## list the targets and the variables
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 16
+	@echo "Variables, as NAME=value:"
+	@sed -n 's/^\([A-Z]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
+
+.PHONY: all everything run bench test deps check-layers install uninstall pc clean help no-mpicc
+-include $(OBJ:.o=.d)
