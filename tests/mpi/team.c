@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "mpi/team.h"
+
+#include <stdio.h>
+
+#include "support/test.h"
+
+struct ipcshare_ctx *team_ctx;
+
+static struct {
+	struct ipcshare_ctx *ctx;
+	struct ipcshare_group *group;
+	struct ipcshare_set *set;
+} left;
+
+int team_rank(void)
+{
+	int rank;
+
+	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	return rank;
+}
+
+int team_size(void)
+{
+	int size;
+
+	MPI_Comm_size(MPI_COMM_WORLD, &size);
+	return size;
+}
+
+void team_open(void)
+{
+	REQUIRE_OK(ipcshare_open(NULL, &team_ctx));
+}
+
+void team_close(void)
+{
+	MPI_Barrier(MPI_COMM_WORLD);
+	CHECK_STATUS(ipcshare_close(team_ctx), 0);
+}
+
+unsigned char team_byte(int rank, size_t i, size_t offset)
+{
+	return (unsigned char)(1 + (size_t)rank * 37 + i * 11 + offset * 7 + (offset >> 8));
+}
+
+void team_fill(unsigned char *buf, size_t len, int rank, size_t i)
+{
+	for (size_t k = 0; k < len; k++)
+		buf[k] = team_byte(rank, i, k);
+}
+
+int team_check(const unsigned char *buf, size_t len, int rank, size_t i)
+{
+	for (size_t k = 0; k < len; k++)
+		if (!CHECK(buf[k] == team_byte(rank, i, k),
+			   "byte %zu of buffer %zu of rank %d is %d, expected %d", k, i, rank,
+			   buf[k], team_byte(rank, i, k)))
+			return 0;
+	return 1;
+}
+
+void team_check_same(const char *what, int value)
+{
+	int least, most;
+
+	MPI_Allreduce(&value, &least, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+	MPI_Allreduce(&value, &most, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+	CHECK(least == most, "%s is %d on one rank and %d on another", what, least, most);
+}
+
+void team_leave(struct ipcshare_ctx *ctx, struct ipcshare_group *group, struct ipcshare_set *set)
+{
+	left.ctx = ctx;
+	left.group = group;
+	left.set = set;
+}
+
+/* Who forgets to free before MPI_Finalize gets an error, and can still clean up alone. */
+int team_after_mpi(void)
+{
+	struct ipcshare_group *group = NULL;
+	struct ipcshare_set *set = NULL;
+	int err;
+
+	if (!left.ctx)
+		return 0;
+	err = ipcshare_mpi_group_create(left.ctx, MPI_COMM_WORLD, &group);
+	if (err != IPCSHARE_ERR_INVALID || group)
+		goto wrong;
+	err = ipcshare_share(left.group, NULL, 0, 0, &set);
+	if (err != IPCSHARE_ERR_BOOTSTRAP || set)
+		goto wrong;
+	err = ipcshare_set_free(left.set);
+	if (err != IPCSHARE_ERR_BOOTSTRAP)
+		goto wrong;
+	err = ipcshare_group_free(left.group);
+	if (!err)
+		err = ipcshare_close(left.ctx);
+	if (!err)
+		return 0;
+wrong:
+	fprintf(stderr, "after MPI_Finalize: saw %s: %s\n", ipcshare_status_name(err),
+		ipcshare_explain());
+	return 1;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the MPI tests share: a context of each rank, and content that says whose it is. */
+#ifndef TESTS_MPI_TEAM_H
+#define TESTS_MPI_TEAM_H
+
+#include <ipcshare_mpi.h>
+
+int team_rank(void); /* in MPI_COMM_WORLD */
+int team_size(void);
+
+extern struct ipcshare_ctx *team_ctx;
+void team_open(void); /* setup and teardown of suites */
+void team_close(void);
+
+/* A byte that only buffer @i of world rank @rank has at @offset. */
+unsigned char team_byte(int rank, size_t i, size_t offset);
+void team_fill(unsigned char *buf, size_t len, int rank, size_t i);
+int team_check(const unsigned char *buf, size_t len, int rank, size_t i);
+
+/* The same number on every rank of the world? */
+void team_check_same(const char *what, int value);
+
+/* Leave a group and memory for team_after_mpi(), which uses them after MPI_Finalize: 0 all is well. */
+void team_leave(struct ipcshare_ctx *ctx, struct ipcshare_group *group, struct ipcshare_set *set);
+int team_after_mpi(void);
+
+#endif

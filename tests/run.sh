@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# run.sh BUILD - every test, one after the other, whatever the earlier ones gave (`make test`)
+# BUILD is the command that builds them. B is the build folder.
+set -u
+
+log=$B/test.log
+limit="timeout --foreground --verbose --kill-after=10 ${TIME_LIMIT:-300}"
+passed=0 failed=0 trouble=
+
+# step WHAT COMMAND ...: CUnit programs count by test, other steps as one.
+step()
+{
+	printf '\n==== %s\n' "$1"
+	what=$1
+	shift
+	{ "$@" 2>&1; printf '\nexit %d\n' $?; } | tee "$log" | sed -u '$d'
+	# CUnit says "tests  total  ran  passed  failed  inactive"; of several ranks, take the worst.
+	set -- $(awk '$1 == "tests" { if ($5 >= f) { p = $4; f = $5 } } END { print p + 0, f + 0 }' "$log")
+	if [ "$(tail -n 1 "$log")" = "exit 0" ]; then
+		[ "$1" != 0 ] || set -- 1 "$2"
+	else	# also a program that died after its tests
+		[ "$2" != 0 ] || set -- "$1" 1
+		trouble="$trouble
+  failed: $what"
+	fi
+	passed=$((passed + $1)) failed=$((failed + $2))
+}
+
+mkdir -p "$B"
+step "build: archives, programs and tests" $1
+step "layers: the check finds what is planted" tests/check-layers.sh --self-test
+step "layers: one-way dependencies, exported names, headers" tests/check-layers.sh
+step "unit: parts on their own, no MPI" $limit "$B/run-unit"
+step "contract: what every backend promises" $limit "$B/run-contract"
+for ranks in 1 2 4 8; do
+	step "mpi: $ranks ranks" tests/support/mpirun.sh $ranks "$B/run-mpi"
+done
+step "install: a program built from the installed files, and uninstall" tests/install.sh
+step "readme: its program builds, runs and prints what it says" tests/readme.sh
+
+printf '%s\n\n%d passed, %d failed\n' "$trouble" $passed $failed
+[ $failed = 0 ]

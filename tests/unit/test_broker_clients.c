@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Clients of a broker that are many, slow or silent. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#include "offered.h"
+
+/* ---- Clients that don't behave ---- */
+
+static void a_client_that_closes_its_half_is_answered_and_hung_up_on(void)
+{
+	struct raw_request r = offered_request(1);
+	struct raw_reply reply;
+	int sock = raw_connect(endpoint);
+
+	shutdown(sock, SHUT_WR);
+	raw_recv(sock, &reply);
+	CHECK_INT(reply.len, 0);
+	close(sock);
+
+	sock = raw_connect(endpoint);
+	raw_send(sock, &r, sizeof(r.head) + sizeof(r.get[0]));
+	shutdown(sock, SHUT_WR);
+	raw_recv(sock, &reply);
+	CHECK_INT(reply.len, sizeof(reply.head) + sizeof(reply.got[0]));
+	CHECK_STATUS(reply.got[0].status, IPCSHARE_ERR_NOT_ALLOWED);
+	raw_recv(sock, &reply);
+	CHECK_INT(reply.len, 0);
+	close(sock);
+}
+
+static void is_silent(int channel, void *arg)
+{
+	int n = *(int *)arg;
+
+	for (int i = 0; i < n; i++)
+		raw_connect(endpoint); /* and says nothing */
+	test_signal(channel);
+	test_await(channel);
+}
+
+static void silent_strangers_do_not_keep_a_listed_process_out(void)
+{
+	int n = 300;
+	struct test_child *c;
+	uint64_t start_ns;
+
+	offered_allow(&me, RW);
+	c = test_child(is_silent, &n);
+	test_await(c->channel); /* all of them are in the queue before us */
+	start_ns = ipcshare__now_ns();
+	CHECK_STATUS(offered_get(RW), 0);
+	CHECK(ipcshare__now_ns() - start_ns < 4000000000u, "it took %ju ms, a stranger's patience",
+	      (uintmax_t)((ipcshare__now_ns() - start_ns) / 1000000));
+	test_signal(c->channel);
+	test_child_join(c);
+}
+
+static void holds_a_request_back(int channel, void *arg)
+{
+	struct raw_request r = offered_request(1);
+	struct raw_reply reply;
+	int sock = raw_connect(endpoint);
+
+	(void)arg;
+	test_signal(channel);
+	test_await(channel);
+	raw_call(sock, &r, &reply);
+	CHECK_STATUS(reply.got[0].status, 0);
+	raw_close_fds(&reply);
+}
+
+static void more_processes_than_places_share_an_open_offer(void)
+{
+	struct test_child *c[40];
+	int silent = 60;
+
+	memcpy(secret, ipcshare__offer_secret(offered_memfd(1)), sizeof(secret));
+	for (int i = 0; i < 40; i++)
+		c[i] = test_child(holds_a_request_back, NULL);
+	for (int i = 0; i < 40; i++)
+		test_await(c[i]->channel);
+	test_await(test_child(is_silent, &silent)->channel);
+	for (int i = 0; i < 40; i++)
+		test_signal(c[i]->channel);
+	for (int i = 0; i < 40; i++)
+		test_child_join(c[i]);
+}
+
+static void a_silent_client_is_hung_up_on_in_seconds(void)
+{
+	struct raw_reply reply;
+	int sock = raw_connect(endpoint);
+
+	raw_recv(sock, &reply);
+	CHECK_INT(reply.len, 0);
+	close(sock);
+}
+
+static void a_client_that_does_not_read_is_hung_up_on(void)
+{
+	struct raw_request r = offered_request(IPCSHARE__BROKER_BATCH);
+	size_t len = sizeof(r.head) + IPCSHARE__BROKER_BATCH * sizeof(r.get[0]);
+	int sock = raw_connect(endpoint), sent = 0;
+
+	/* Until the broker can't put more answers into our queue, and drops us. */
+	while (sent < 100000 && send(sock, &r, len, MSG_NOSIGNAL) > 0)
+		sent++;
+	CHECK(sent < 100000, "%d requests were taken without one answer read", sent);
+	offered_allow(&me, RW);
+	CHECK_STATUS(offered_get(RW), 0);
+	close(sock);
+}
+
+/* ---- Many ---- */
+
+#define MANY 3000
+
+static void thousands_of_offers_are_told_apart(void)
+{
+	struct ipcshare__offer **many = malloc(MANY * sizeof(struct ipcshare__offer *));
+	uint64_t(*secrets)[2] = malloc(MANY * sizeof(*secrets));
+	struct raw_reply reply;
+
+	for (int i = 0; i < MANY; i++) {
+		REQUIRE_OK(ipcshare__broker_offer(broker, memfd.fd, 0, (uint64_t)i + 1, 0,
+						  &many[i]));
+		REQUIRE_OK(ipcshare__broker_allow(broker, many[i], &me, 1, RW));
+		memcpy(secrets[i], ipcshare__offer_secret(many[i]), sizeof(secrets[i]));
+	}
+	for (int i = 0; i < MANY; i += 2)
+		ipcshare__broker_withdraw(broker, many[i]);
+	for (int i = 0; i < MANY; i += 37) {
+		CHECK_STATUS(raw_get(endpoint, secrets[i], RW, &reply),
+			     i % 2 ? 0 : IPCSHARE_ERR_STALE);
+		CHECK_INT(reply.got[0].length, i % 2 ? i + 1 : 0);
+		raw_close_fds(&reply);
+	}
+	free(secrets);
+	free(many);
+}
+
+static _Atomic int done;
+
+static void *offers_and_withdraws(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 300; i++) {
+		struct ipcshare__offer *o;
+
+		REQUIRE_OK(ipcshare__broker_offer(broker, memfd.fd, 0, 4096, 0, &o));
+		REQUIRE_OK(ipcshare__broker_allow(broker, o, &me, 1, RW));
+		ipcshare__broker_withdraw(broker, o);
+	}
+	atomic_fetch_add(&done, 1);
+	return NULL;
+}
+
+static void offers_come_and_go_while_clients_are_served(void)
+{
+	pthread_t threads[3];
+
+	offered_allow(&me, RW);
+	atomic_store(&done, 0);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, offers_and_withdraws, NULL);
+	do
+		CHECK_STATUS(offered_get(RW), 0);
+	while (atomic_load(&done) < 3);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
+TEST_SUITE(broker_clients, offered_start, offered_stop,
+	TEST(a_client_that_closes_its_half_is_answered_and_hung_up_on),
+	TEST(silent_strangers_do_not_keep_a_listed_process_out),
+	TEST(more_processes_than_places_share_an_open_offer),
+	TEST(a_silent_client_is_hung_up_on_in_seconds),
+	TEST(a_client_that_does_not_read_is_hung_up_on),
+	TEST(thousands_of_offers_are_told_apart),
+	TEST(offers_come_and_go_while_clients_are_served));
