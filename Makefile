@@ -120,7 +120,8 @@ check-layers: ## hold the one-way dependencies and the exported names
 ifneq ($(SAN),)
 SUPP := print_suppressions=0:exitcode=86:suppressions=$(CURDIR)/tests/support
 # The slow unwinder finds MPI's name on a stack although MPI has no frame pointers.
-export ASAN_OPTIONS := detect_leaks=1:exitcode=86:fast_unwind_on_malloc=0
+# Little freed memory is held back: tests look at the resident set after a thousand cycles.
+export ASAN_OPTIONS := detect_leaks=1:exitcode=86:fast_unwind_on_malloc=0:quarantine_size_mb=1
 export LSAN_OPTIONS := $(SUPP)/lsan.supp
 export UBSAN_OPTIONS := halt_on_error=1:exitcode=86:print_stacktrace=1
 # Tests fork while the broker thread runs, as users do.
