@@ -36,6 +36,7 @@ step "contract: what every backend promises" $limit "$B/run-contract"
 for ranks in 1 2 4 8; do
 	step "mpi: $ranks ranks" tests/support/mpirun.sh $ranks "$B/run-mpi"
 done
+step "bench: the main job verifies, and notices a wrong byte" tests/bench.sh
 step "install: a program built from the installed files, and uninstall" tests/install.sh
 step "readme: its program builds, runs and prints what it says" tests/readme.sh
 
