@@ -113,8 +113,8 @@ static int ready(MPI_Comm local, int status)
 
 	err = ipcshare__mpi_result(MPI_Allreduce(&status, &worst, 1, MPI_INT, MPI_MIN, local),
 				   "MPI_Allreduce");
-	if (err || status || !worst)
-		return err ? err : status ? status : worst;
+	if (err || status == worst) /* nobody has failed, or we have as much as anybody */
+		return err ? err : worst;
 	return ipcshare__fail(worst, "group", "see that rank's own error",
 			      "another rank of the node could not start: %s",
 			      ipcshare_strerror(worst));

@@ -143,6 +143,72 @@ static void one_rank_without_an_output_fails_all(void)
 	the_world_makes_a_group();
 }
 
+/* Each in its own way: there is one verdict all the same. */
+static void two_ranks_that_fail_differently_fail_all_alike(void)
+{
+	struct ipcshare_group *const before = (void *)16, *group = before;
+	struct ipcshare_ctx *closed, *ctx = team_ctx;
+	int err;
+
+	REQUIRE_OK(ipcshare_open(NULL, &closed));
+	REQUIRE_OK(ipcshare_close(closed));
+	if (team_rank() == 0)
+		ctx = NULL;
+	if (team_rank() == team_size() - 1)
+		ctx = closed;
+	err = ipcshare_mpi_group_create(ctx, MPI_COMM_WORLD, &group);
+	CHECK_FAILS(err, IPCSHARE_ERR_CLOSED);
+	team_check_same("the verdict", err);
+	CHECK_PTR(group, before);
+	the_world_makes_a_group();
+}
+
+static int handler_calls;
+
+static void count_call(MPI_Comm *comm, int *error, ...)
+{
+	(void)comm;
+	(void)error;
+	handler_calls++;
+}
+
+static void the_users_error_handler_is_left_alone(void)
+{
+	MPI_Errhandler handler, now;
+	struct ipcshare_group *group;
+	MPI_Comm comm;
+
+	MPI_Comm_create_errhandler(count_call, &handler);
+	MPI_Comm_dup(MPI_COMM_WORLD, &comm);
+	MPI_Comm_set_errhandler(comm, handler);
+	group_of(comm);
+	CHECK_FAILS(ipcshare_mpi_group_create(NULL, comm, &group), IPCSHARE_ERR_INVALID);
+	CHECK_INT(handler_calls, 0);
+	MPI_Comm_get_errhandler(comm, &now);
+	CHECK(now == handler, "the communicator has another error handler");
+	MPI_Errhandler_free(&now);
+	MPI_Errhandler_free(&handler);
+	MPI_Comm_free(&comm);
+}
+
+static void a_group_outlives_its_communicator_and_mpi_the_group(void)
+{
+	struct ipcshare_group *group;
+	int one = 1, sum = 0;
+	MPI_Comm comm, same;
+
+	MPI_Comm_split(MPI_COMM_WORLD, 0, -team_rank(), &comm);
+	MPI_Comm_dup(comm, &same);
+	REQUIRE_OK(ipcshare_mpi_group_create(team_ctx, comm, &group));
+	MPI_Comm_free(&comm);
+	check_group(group, same);
+	CHECK_INT(ipcshare_mpi_comm_rank(group, 0), 0);
+	CHECK_STATUS(ipcshare_group_free(group), 0);
+	MPI_Allreduce(&one, &sum, 1, MPI_INT, MPI_SUM, same);
+	CHECK_INT(sum, team_size());
+	MPI_Comm_free(&same);
+}
+
 static void ranks_that_are_none_are_refused(void)
 {
 	struct ipcshare_group *group;
@@ -181,5 +247,8 @@ TEST_SUITE(comm, team_open, team_close,
 	TEST(no_communicator_is_refused),
 	TEST(one_rank_without_a_context_fails_all),
 	TEST(one_rank_without_an_output_fails_all),
+	TEST(two_ranks_that_fail_differently_fail_all_alike),
+	TEST(the_users_error_handler_is_left_alone),
+	TEST(a_group_outlives_its_communicator_and_mpi_the_group),
 	TEST(ranks_that_are_none_are_refused),
 	TEST(groups_come_and_go_without_a_trace));

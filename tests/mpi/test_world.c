@@ -175,6 +175,29 @@ static void a_rank_with_bad_arguments_fails_all(void)
 	CHECK_STATUS(ipcshare_set_free(set), 0);
 }
 
+/* The first rank shares nothing with the others, and they don't wait for it for ever. */
+static void a_rank_that_never_calls_is_named_at_the_deadline(void)
+{
+	struct ipcshare_options options = IPCSHARE_OPTIONS_INIT;
+	struct ipcshare_group *hasty;
+	struct ipcshare_set *set = NULL;
+	struct ipcshare_ctx *ctx;
+
+	options.timeout_ms = 1000;
+	REQUIRE_OK(ipcshare_open(&options, &ctx));
+	REQUIRE_OK(ipcshare_mpi_group_create(ctx, MPI_COMM_WORLD, &hasty));
+	if (team_rank()) {
+		CHECK_FAILS(ipcshare_share(hasty, NULL, 0, 0, &set), IPCSHARE_ERR_TIMEOUT);
+		CHECK_INT(ipcshare_last_error()->rank, 0);
+	}
+	MPI_Barrier(MPI_COMM_WORLD);
+	if (!team_rank() && team_size() > 1) /* it hears of it at once */
+		CHECK_FAILS(ipcshare_share(hasty, NULL, 0, 0, &set), IPCSHARE_ERR_TIMEOUT);
+	CHECK_PTR(set, NULL);
+	CHECK_STATUS(ipcshare_group_free(hasty), 0);
+	CHECK_STATUS(ipcshare_close(ctx), 0);
+}
+
 static void a_group_with_a_set_is_busy_on_every_rank(void)
 {
 	struct ipcshare_set *set;
@@ -255,6 +278,7 @@ TEST_SUITE(world, open_group, close_group,
 	TEST(a_bad_buffer_stops_nobody),
 	TEST(all_or_nothing_fails_alike_everywhere),
 	TEST(a_rank_with_bad_arguments_fails_all),
+	TEST(a_rank_that_never_calls_is_named_at_the_deadline),
 	TEST(a_group_with_a_set_is_busy_on_every_rank),
 	TEST(a_thousand_cycles_leave_nothing),
 	TEST(memory_can_be_freed_after_every_cycle),

@@ -141,6 +141,36 @@ void team_check_leaks(struct test_at at, struct test_rank *me, const struct test
 	test_rank_barrier(me, 1);
 }
 
+/* ---- A bootstrap for one ---- */
+
+static int gather_one(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len, void *all)
+{
+	(void)arg;
+	(void)wait;
+	memcpy(all, mine, len);
+	return 0;
+}
+
+static int gatherv_one(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
+		       const size_t *lens)
+{
+	return gather_one(arg, wait, mine, lens[0], all);
+}
+
+static int barrier_one(void *arg, struct ipcshare_wait *wait)
+{
+	(void)arg;
+	(void)wait;
+	return 0;
+}
+
+const struct ipcshare_bootstrap team_alone = {
+	.size = sizeof(team_alone), .rank = 0, .nranks = 1,
+	.allgather = gather_one, .allgatherv = gatherv_one, .barrier = barrier_one,
+};
+
+/* ---- Patterns ---- */
+
 /* One multiplication a byte; neighbours in all three numbers differ. */
 static unsigned char pattern(int rank, size_t index, size_t offset)
 {

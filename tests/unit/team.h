@@ -38,6 +38,9 @@ void team_resources(struct test_rank *me, struct test_resources *out);
 	team_check_leaks(TEST_AT_(0, "resources"), (me), (before))
 void team_check_leaks(struct test_at at, struct test_rank *me, const struct test_resources *before);
 
+/* A bootstrap for a group of one rank, without release(). */
+extern const struct ipcshare_bootstrap team_alone;
+
 /* Bytes that follow from (rank, index, offset), and their check: 1 if all are right. */
 void team_fill(void *buf, size_t len, int rank, size_t index);
 int team_check(const void *buf, size_t len, int rank, size_t index);

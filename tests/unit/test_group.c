@@ -247,32 +247,6 @@ static void after_abandon_a_new_group_forms(void)
 
 /* ---- Bad arguments ---- */
 
-static int gather_one(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len, void *all)
-{
-	(void)arg;
-	(void)wait;
-	memcpy(all, mine, len);
-	return 0;
-}
-
-static int gatherv_one(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
-		       const size_t *lens)
-{
-	return gather_one(arg, wait, mine, lens[0], all);
-}
-
-static int barrier_one(void *arg, struct ipcshare_wait *wait)
-{
-	(void)arg;
-	(void)wait;
-	return 0;
-}
-
-static const struct ipcshare_bootstrap alone = {
-	.size = sizeof(alone), .rank = 0, .nranks = 1,
-	.allgather = gather_one, .allgatherv = gatherv_one, .barrier = barrier_one,
-};
-
 static void check_invalid(struct ipcshare_ctx *ctx, const struct ipcshare_bootstrap *b)
 {
 	struct ipcshare_group *group = untouched;
@@ -284,26 +258,26 @@ static void check_invalid(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 static void a_bad_bootstrap_is_invalid(void)
 {
 	struct ipcshare_group *group = untouched;
-	struct ipcshare_bootstrap b = alone;
+	struct ipcshare_bootstrap b = team_alone;
 	struct test_resources before;
 	struct ipcshare_ctx *ctx;
 
 	test_resources(&before);
 	ctx = team_open(0);
 	check_invalid(ctx, NULL);
-	check_invalid(NULL, &alone);
+	check_invalid(NULL, &team_alone);
 	b.size--;
 	check_invalid(ctx, &b);
-	b = alone;
+	b = team_alone;
 	b.allgather = NULL;
 	check_invalid(ctx, &b);
-	b = alone;
+	b = team_alone;
 	b.allgatherv = NULL;
 	check_invalid(ctx, &b);
-	b = alone;
+	b = team_alone;
 	b.barrier = NULL;
 	check_invalid(ctx, &b);
-	b = alone;
+	b = team_alone;
 	b.rank = 1;
 	check_invalid(ctx, &b);
 	b.rank = -1;
@@ -313,13 +287,13 @@ static void a_bad_bootstrap_is_invalid(void)
 	check_invalid(ctx, &b);
 	b.nranks = INT32_MAX;
 	check_invalid(ctx, &b);
-	CHECK_FAILS(ipcshare_group_create(ctx, &alone, NULL), IPCSHARE_ERR_INVALID);
+	CHECK_FAILS(ipcshare_group_create(ctx, &team_alone, NULL), IPCSHARE_ERR_INVALID);
 	CHECK_FAILS(ipcshare_group_rank(NULL), IPCSHARE_ERR_INVALID);
 	CHECK_FAILS(ipcshare_wait_tick(NULL), IPCSHARE_ERR_INVALID);
-	REQUIRE_OK(ipcshare_group_create(ctx, &alone, &group)); /* without a release() */
+	REQUIRE_OK(ipcshare_group_create(ctx, &team_alone, &group)); /* without a release() */
 	CHECK_STATUS(ipcshare_group_free(group), 0);
 	CHECK_STATUS(ipcshare_close(ctx), 0);
-	CHECK_FAILS(ipcshare_group_create(ctx, &alone, &group), IPCSHARE_ERR_CLOSED);
+	CHECK_FAILS(ipcshare_group_create(ctx, &team_alone, &group), IPCSHARE_ERR_CLOSED);
 	CHECK_NOTHING_LEAKED(&before);
 }
 

@@ -32,6 +32,8 @@ static int host_probe(void)
 
 	if (!err)
 		return 0;
+	if (err == EMFILE || err == ENFILE || err == ENOMEM) /* that is not the kernel's lack */
+		return ipcshare__fail_errno(err, "probe", "memfd_create");
 	return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, "probe",
 			      "a seccomp filter may forbid memfd_create",
 			      "memfd_create: %s", strerrordesc_np(err));

@@ -28,6 +28,8 @@
  * GiB might never end under a timer.
  */
 #define RESERVE_STEP ((size_t)64 << 20)
+/* A smaller memfd could take a whole huge page for itself. */
+#define HUGE_FROM ((size_t)2 << 20)
 /* Below this a full machine shows in fallocate() itself soon enough. */
 #define CHECK_FROM ((size_t)1 << 20)
 
@@ -132,7 +134,8 @@ int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
 		goto close_fd;
 	}
 	/* Huge pages where the machine gives them for shared memory; only a hint. */
-	madvise(m.map, m.map_length, MADV_HUGEPAGE);
+	if (m.map_length >= HUGE_FROM)
+		madvise(m.map, m.map_length, MADV_HUGEPAGE);
 	err = reserve(m.fd, 0, m.map_length);
 	if (err)
 		goto unmap;
