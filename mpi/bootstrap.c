@@ -2,6 +2,7 @@
 #include "bootstrap.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,40 +55,94 @@ static int complete(MPI_Request *request, struct ipcshare_wait *wait, const char
 }
 
 /*
- * A collective can't be cancelled. If we stop waiting for one, MPI may still write into its buffers
- * at any later time, so they are ours, and are never freed then.
+ * A collective can't be cancelled. If we stop waiting for one, MPI may still use its memory at any
+ * later time. So that memory is ours: what MPI reads and writes, and the counts. It is given back
+ * when the collective completes after all, at a later exchange of any group, or never.
  */
-struct bounce {
+struct pending {
+	struct pending *next;
+	MPI_Request request;
 	void *mine;
 	void *all;
+	int *counts; /* and displacements; NULL if there are none */
 };
 
-static int bounce_alloc(struct bounce *b, const void *mine, size_t len, size_t total)
+static pthread_mutex_t abandoned_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pending *abandoned;
+
+static void pending_free(struct pending *p)
 {
-	b->mine = malloc(len + 1);
-	b->all = malloc(total + 1);
-	if (!b->mine || !b->all) {
-		free(b->mine);
-		free(b->all);
-		return ipcshare__fail_errno(ENOMEM, "exchange", "%zu bytes to exchange", total);
-	}
-	memcpy(b->mine, mine, len);
-	return 0;
+	free(p->mine);
+	free(p->all);
+	free(p->counts);
+	free(p);
 }
 
-static int bounce_complete(struct bounce *b, int result, MPI_Request *request,
-			   struct ipcshare_wait *wait, const char *call, void *all, size_t total)
+static struct pending *pending_new(const void *mine, size_t len, size_t total, int ncounts)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->mine = malloc(len + 1);
+	p->all = malloc(total + 1);
+	p->counts = calloc((size_t)ncounts + 1, sizeof(int));
+	if (!p->mine || !p->all || !p->counts) {
+		pending_free(p);
+		return NULL;
+	}
+	memcpy(p->mine, mine, len);
+	return p;
+}
+
+static void pending_abandon(struct pending *p)
+{
+	pthread_mutex_lock(&abandoned_lock);
+	p->next = abandoned;
+	abandoned = p;
+	pthread_mutex_unlock(&abandoned_lock);
+}
+
+/* Give back what MPI is done with. */
+static void abandoned_sweep(void)
+{
+	pthread_mutex_lock(&abandoned_lock);
+	for (struct pending **at = &abandoned, *p; (p = *at);) {
+		int done = 0;
+
+		if (MPI_Test(&p->request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && done) {
+			*at = p->next;
+			pending_free(p);
+		} else {
+			at = &p->next;
+		}
+	}
+	pthread_mutex_unlock(&abandoned_lock);
+}
+
+/* The collective was begun with @result: wait for it, and hand out what came. */
+static int pending_complete(struct pending *p, int result, struct ipcshare_wait *wait,
+			    const char *call, void *all, size_t total)
 {
 	int err = ipcshare__mpi_result(result, call);
 
-	if (!err)
-		err = complete(request, wait, call);
-	if (err)
+	if (err) {
+		pending_free(p); /* it never began */
 		return err;
-	memcpy(all, b->all, total);
-	free(b->mine);
-	free(b->all);
+	}
+	err = complete(&p->request, wait, call);
+	if (err) {
+		pending_abandon(p);
+		return err;
+	}
+	memcpy(all, p->all, total);
+	pending_free(p);
 	return 0;
+}
+
+static int no_room(size_t total)
+{
+	return ipcshare__fail_errno(ENOMEM, "exchange", "%zu bytes to exchange", total);
 }
 
 static int mpi_allgather(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len,
@@ -95,51 +150,46 @@ static int mpi_allgather(void *arg, struct ipcshare_wait *wait, const void *mine
 {
 	struct ipcshare__mpi_bootstrap *b = arg;
 	size_t total = len * (size_t)b->nranks;
-	struct bounce bounce;
-	MPI_Request request;
+	struct pending *p;
 	int err = check_up();
 
-	if (!err)
-		err = bounce_alloc(&bounce, mine, len, total);
 	if (err)
 		return err;
-	err = MPI_Iallgather(bounce.mine, (int)len, MPI_BYTE, bounce.all, (int)len, MPI_BYTE,
-			     b->comm, &request);
-	return bounce_complete(&bounce, err, &request, wait, "MPI_Iallgather", all, total);
+	abandoned_sweep();
+	p = pending_new(mine, len, total, 0);
+	if (!p)
+		return no_room(total);
+	err = MPI_Iallgather(p->mine, (int)len, MPI_BYTE, p->all, (int)len, MPI_BYTE, b->comm,
+			     &p->request);
+	return pending_complete(p, err, wait, "MPI_Iallgather", all, total);
 }
 
 static int mpi_allgatherv(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
 			  const size_t *lens)
 {
 	struct ipcshare__mpi_bootstrap *b = arg;
-	int *counts = calloc(2 * (size_t)b->nranks, sizeof(int)), *displs = counts + b->nranks;
-	struct bounce bounce;
-	MPI_Request request;
+	struct pending *p;
 	size_t total = 0;
-	int err, rank;
+	int err = check_up(), rank, *displs;
 
-	if (!counts)
-		return ipcshare__fail_errno(ENOMEM, "exchange", "counts");
-	for (int r = 0; r < b->nranks; r++) {
-		counts[r] = (int)(lens[r] / IPCSHARE__BLOB_ALIGN);
-		displs[r] = (int)(total / IPCSHARE__BLOB_ALIGN);
-		total += lens[r];
-	}
-	err = check_up();
 	if (!err)
 		err = ipcshare__mpi_result(MPI_Comm_rank(b->comm, &rank), "MPI_Comm_rank");
-	if (!err)
-		err = bounce_alloc(&bounce, mine, lens[rank], total);
-	if (err) {
-		free(counts);
+	if (err)
 		return err;
+	abandoned_sweep();
+	for (int r = 0; r < b->nranks; r++)
+		total += lens[r];
+	p = pending_new(mine, lens[rank], total, 2 * b->nranks);
+	if (!p)
+		return no_room(total);
+	displs = p->counts + b->nranks;
+	for (int r = 0; r < b->nranks; r++) {
+		p->counts[r] = (int)(lens[r] / IPCSHARE__BLOB_ALIGN);
+		displs[r] = r ? displs[r - 1] + p->counts[r - 1] : 0;
 	}
-	err = MPI_Iallgatherv(bounce.mine, counts[rank], b->block, bounce.all, counts, displs,
-			      b->block, b->comm, &request);
-	err = bounce_complete(&bounce, err, &request, wait, "MPI_Iallgatherv", all, total);
-	if (!err) /* else MPI may still read them */
-		free(counts);
-	return err;
+	err = MPI_Iallgatherv(p->mine, p->counts[rank], b->block, p->all, p->counts, displs,
+			      b->block, b->comm, &p->request);
+	return pending_complete(p, err, wait, "MPI_Iallgatherv", all, total);
 }
 
 static int mpi_barrier(void *arg, struct ipcshare_wait *wait)
