@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Processes of one job: finding each other, dying at any moment, and leaving nothing behind. */
+#include "ranks.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static char key[KEY];
+
+static void crowd(struct rank *r)
+{
+	struct ascendcl_emu_holdings h;
+
+	rank_barrier(r);	/* all at once: who is first is open */
+	up(r->id % 8);
+	rank_barrier(r);
+	OK(ascendclEmuHoldings(&h));
+	EXPECT((int)h.processes == r->n);
+	rank_barrier(r);
+}
+
+static void many_first_processes_make_one_job(void)
+{
+	for (int i = 0; i < 5; i++)
+		RANKS_OK(24, "", crowd);
+}
+
+static void succession(struct rank *r)
+{
+	struct ascendcl_emu_holdings h;
+	int32_t pid;
+	void *p;
+
+	if (r->id == 0) {
+		up(0);
+		alloc(4096);
+		rank_send(r, 1, "x", 1);
+		rank_recv(r, 1, key, 1);
+		rank_die();		/* the one that made the table */
+	} else if (r->id == 1) {
+		rank_recv(r, 0, key, 1);
+		up(0);
+		rank_send(r, 0, "x", 1);
+		rank_wait_gone(r, 0);
+		p = alloc(4096);
+		put(p, 6, 4096);
+		export_granted(r, 2, p, 4096, key);
+		rank_recv(r, 2, key, 1);
+		OK(ascendclEmuHoldings(&h));
+		EXPECT(h.processes == 2 && h.bytes == 4096);
+		rank_send(r, 2, "x", 1);
+	} else {
+		rank_wait_gone(r, 0);
+		pid = up(0);
+		import_granted(r, 1, key, &p, 0);
+		EXPECT(holds(p, 6, 4096) && pid > 0);
+		rank_send(r, 1, "x", 1);
+		rank_recv(r, 1, key, 1);	/* it is counted while it lives */
+	}
+}
+
+static void the_job_outlives_the_process_that_began_it(void)
+{
+	CU_ASSERT_EQUAL(ranks_run(3, "", 1, succession), 0);
+}
+
+/* Everything that a process can hold, taken and given back again and again. */
+static void work_once(int device, bool peers)
+{
+	void *p, *q, *mine;
+	aclrtNotify n;
+	int other = (device + 1) % 8;
+
+	mine = alloc(4096);
+	OK(aclrtIpcMemGetExportKey(mine, 4096, key, KEY, 1));
+	OK(aclrtCreateNotify(&n, 0));
+	OK(aclrtIpcMemImportByKey(&q, key, 0));
+	if (peers)
+		OK(aclrtDeviceEnablePeerAccess(other, 0));
+	OK(aclrtMalloc(&p, 3 * MIB, ACL_MEM_MALLOC_HUGE_FIRST));
+	OK(aclrtMemset(p, 4096, 1, 4096));
+	OK(aclrtMemcpy(q, 4096, p, 4096, ACL_MEMCPY_DEVICE_TO_DEVICE));
+	EXPECT(holds(mine, 1, 4096));
+	OK(aclrtFree(p));
+	if (peers)
+		OK(aclrtDeviceDisablePeerAccess(other));
+	OK(aclrtIpcMemClose(key));
+	OK(aclrtIpcMemClose(key));
+	OK(aclrtDestroyNotify(n));
+	OK(aclrtFree(mine));
+}
+
+static void victims(struct rank *r)
+{
+	struct timespec t = { 0, 0 };
+	int status;
+
+	srand(7);
+	for (int i = 0; i < 120; i++) {
+		pid_t child = fork();
+
+		if (!child) {
+			up(5);
+			for (;;)
+				work_once(5, true);
+		}
+		t.tv_nsec = rand() % 4000000;
+		nanosleep(&t, NULL);	/* chaos, not synchronisation: any moment will do */
+		kill(child, SIGKILL);
+		waitpid(child, &status, 0);
+		EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	}
+	for (int i = 0; i < r->n - 1; i++)
+		rank_send(r, i, "stop", 4);
+}
+
+static void survivors(struct rank *r)
+{
+	struct ascendcl_emu_holdings h;
+	char stop[4];
+	int rounds = 0;
+
+	if (r->id == r->n - 1) {
+		victims(r);
+		rank_barrier(r);
+		return;
+	}
+	up(r->id);
+	fcntl(r->fd[r->n - 1], F_SETFL, O_NONBLOCK);
+	while (read(r->fd[r->n - 1], stop, 4) != 4) {
+		work_once(r->id, false);
+		rounds++;
+	}
+	fcntl(r->fd[r->n - 1], F_SETFL, 0);
+	EXPECT(rounds > 10);
+	rank_barrier(r);
+	if (r->id == 0) {
+		OK(ascendclEmuHoldings(&h));
+		EXPECT(h.processes == 1 || h.processes == 2);
+		EXPECT(!h.exports && !h.imports && !h.notifies && !h.bytes && !h.grants);
+	}
+}
+
+static void sigkill_at_any_moment_harms_nobody_else(void)
+{
+	RANKS_OK(3, "", survivors);
+}
+
+/* Rank 1 starts victims, each of which dies inside one of its first critical sections. */
+static void in_lock(struct rank *r)
+{
+	struct ascendcl_emu_holdings h;
+	char nth[16], token;
+	int status;
+	pid_t child;
+
+	if (r->id == 0)
+		up(0);
+	rank_barrier(r);
+	for (int n = 1; n <= 30; n++) {
+		if (r->id == 0) {
+			rank_recv(r, 1, &token, 1);
+			OK(ascendclEmuHoldings(&h));
+			EXPECT(h.processes == 1 && !h.exports && !h.imports && !h.notifies);
+			EXPECT(!h.bytes && !h.grants);
+			work_once(0, false);
+			rank_send(r, 1, "n", 1);
+			continue;
+		}
+		child = fork();
+		if (!child) {
+			snprintf(nth, sizeof(nth), "%d", n);
+			setenv("ASCENDCL_EMU_DIE_IN_LOCK", nth, 1);
+			up(5);
+			for (;;)
+				work_once(5, true);
+		}
+		EXPECT(waitpid(child, &status, 0) == child);
+		EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		rank_send(r, 0, "d", 1);
+		rank_recv(r, 0, &token, 1);
+	}
+}
+
+static void death_while_holding_the_tables_lock(void)
+{
+	RANKS_OK(2, "", in_lock);
+}
+
+/* Entries of @dir that are named like @what, or lead to it. */
+static int named(const char *dir, const char *what)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	char path[512], link[512];
+	int n = 0;
+
+	while (d && (e = readdir(d))) {
+		ssize_t len;
+
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		len = readlink(path, link, sizeof(link) - 1);
+		link[len < 0 ? 0 : len] = 0;
+		n += strstr(e->d_name, what) || strstr(link, what);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* Descriptors of any process that lead to the memfd @what. */
+static int holders(const char *what)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	char path[300];
+	int n = 0;
+
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "/proc/%s/fd", e->d_name);
+		if (e->d_name[0] >= '0' && e->d_name[0] <= '9')
+			n += named(path, what);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static int sockets(const char *what)
+{
+	FILE *f = fopen("/proc/net/unix", "r");
+	char line[512];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		n += strstr(line, what) != NULL;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void job_names(char *memfd, char *socket, size_t len)
+{
+	char job[64];
+
+	snprintf(job, sizeof(job), "%s", getenv("ASCENDCL_EMU_JOB"));
+	snprintf(memfd, len, "memfd:ascendcl-emu.%s", job);
+	snprintf(socket, len, "@ascendcl-emu.%u.%s.", (unsigned)getuid(), job);
+}
+
+static void all_die(struct rank *r)
+{
+	int shm = named("/proc/self/fd", "/dev/shm/"), tmp = named("/proc/self/fd", "/tmp/");
+	char memfd[128], socket[128];
+	void *p;
+
+	up(r->id);
+	p = alloc(64 * MIB);
+	put(p, 1, 64 * MIB);
+	OK(aclrtIpcMemGetExportKey(p, 4096, key, KEY, 1));
+	EXPECT(named("/proc/self/fd", "/dev/shm/") == shm);	/* it works without any file */
+	EXPECT(named("/proc/self/fd", "/tmp/") == tmp);
+	rank_barrier(r);
+	job_names(memfd, socket, sizeof(memfd));
+	EXPECT(holders(memfd) == r->n && sockets(socket) == r->n);	/* the names are right */
+	rank_barrier(r);
+	rank_die();
+}
+
+static void nothing_is_left_after_the_last_process(void)
+{
+	char memfd[128], socket[128];
+
+	CU_ASSERT_EQUAL(ranks_run(4, "", 0xf, all_die), 0);
+	job_names(memfd, socket, sizeof(memfd));
+	CU_ASSERT_EQUAL(named("/dev/shm", "ascendcl"), 0);
+	CU_ASSERT_EQUAL(named("/tmp", "ascendcl"), 0);
+	CU_ASSERT_EQUAL(sockets(socket), 0);
+	CU_ASSERT_EQUAL(holders(memfd), 0);
+}
+
+static void other_machine(struct rank *r)
+{
+	if (r->id == 1)
+		setenv("ASCENDCL_EMU_DEVICES", "4", 1);
+	if (r->id == 0)
+		up(0);
+	rank_barrier(r);
+	if (r->id == 1)
+		CODE(500000, aclInit(NULL));
+	rank_barrier(r);
+}
+
+static void a_process_with_another_machine_is_refused(void)
+{
+	RANKS_OK(2, "", other_machine);
+}
+
+/* Rank 1's work is done by a child in a pid namespace of its own, with or without its own /proc. */
+static void contained(struct rank *r, bool own_proc)
+{
+	int32_t bare;
+	void *p, *q;
+	int status;
+	pid_t child;
+
+	if (r->id == 0) {
+		up(0);
+		p = alloc(4096);
+		put(p, 1, 4096);
+		export_granted(r, 1, p, 4096, key);		/* lists the outer pid */
+		rank_recv(r, 1, &bare, 4);
+		EXPECT(bare > 1 && !kill(bare, 0));
+		import_granted(r, 1, key, &q, 0);
+		EXPECT(holds(q, 2, 4096));
+		rank_send(r, 1, "x", 1);
+		return;
+	}
+	EXPECT(!unshare(CLONE_NEWPID | (own_proc ? CLONE_NEWNS : 0)));
+	child = fork();
+	if (child) {
+		for (int i = 0; i < r->n; i++)
+			if (i != r->id)
+				close(r->fd[i]);
+		waitpid(child, &status, 0);
+		_exit(status ? 1 : 0);
+	}
+	if (own_proc) {
+		EXPECT(!mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+		EXPECT(!mount("proc", "/proc", "proc", 0, NULL));
+	}
+	EXPECT(getpid() == 1);
+	bare = up(0);
+	EXPECT(bare > 1);
+	import_granted(r, 0, key, &q, 0);
+	EXPECT(holds(q, 1, 4096));
+	rank_send(r, 0, &bare, 4);
+	p = alloc(4096);
+	put(p, 2, 4096);
+	export_granted(r, 0, p, 4096, key);
+	rank_recv(r, 0, key, 1);
+	exit(0);
+}
+
+static void container(struct rank *r)
+{
+	contained(r, false);
+}
+
+static void container_with_proc(struct rank *r)
+{
+	if (r->id == 0)
+		up(0);		/* first, so that there is somebody who sees the other's pid */
+	if (r->id == 0)
+		rank_send(r, 1, "x", 1);
+	else
+		rank_recv(r, 0, key, 1);
+	if (r->id == 0)
+		OK(aclFinalize());
+	contained(r, true);
+}
+
+static void a_rank_in_its_own_pid_namespace(void)
+{
+	if (geteuid()) {
+		fprintf(stderr, "    (needs root: skipped) ");
+		return;
+	}
+	RANKS_OK(2, "", container);
+	RANKS_OK(2, "", container_with_proc);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(many_first_processes_make_one_job),
+		TEST(the_job_outlives_the_process_that_began_it),
+		TEST(sigkill_at_any_moment_harms_nobody_else),
+		TEST(death_while_holding_the_tables_lock),
+		TEST(nothing_is_left_after_the_last_process),
+		TEST(a_process_with_another_machine_is_refused),
+		TEST(a_rank_in_its_own_pid_namespace), { NULL, NULL },
+	};
+
+	return tests_main("a job's processes", tests);
+}
