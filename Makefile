@@ -19,7 +19,7 @@ MANDIR     ?= $(PREFIX)/share/man
 DOCDIR     ?= $(PREFIX)/share/doc/libipcshare
 
 # ---- What is built: a new folder of the library is one word here ----------------------------
-LIB_DIRS := base backend backend/host memory group
+LIB_DIRS := base backend backend/host backend/ascend memory group
 
 # Each compiler and sanitizer has its own folder, so that their objects never meet.
 comma  := ,
@@ -62,7 +62,7 @@ endif
 MAKEFLAGS += --no-print-directory
 
 all: $(ARCHIVES) $B/ipcshare-info ## build the archives and ipcshare-info (the default)
-everything: all $(PROGRAMS) $(TESTS)
+everything: all $(PROGRAMS) $(TESTS) emu
 
 $B/libipcshare.a: $(LIB_OBJ)
 $B/libipcshare-mpi.a: $(MPI_OBJ)
@@ -100,8 +100,19 @@ deps: ## install the packages that build and tests need and that are missing
 run: ## share four workloads among RANKS=4 processes and verify every byte
 	.ci/deps run
 	$(MAKE) all $B/ipcshare-bench
-	$(if $(BACKEND),IPCSHARE_BACKEND=$(BACKEND)) $(NO_ASLR) tests/support/mpirun.sh $(RANKS) \
+	$(if $(filter ascend,$(BACKEND)),$(MAKE) emu)
+	$(if $(BACKEND),IPCSHARE_BACKEND=$(BACKEND)) $(if $(filter ascend,$(BACKEND)),$(USE_EMU)) \
+		$(NO_ASLR) tests/support/mpirun.sh $(RANKS) \
 		$B/ipcshare-bench share $(WORKLOAD:%=--workload %)
+
+# The real runtime is used with IPCSHARE_ACL_LIB= (the usual names) or its path.
+EMU_DIR := $(CURDIR)/$B/emu
+EMU     := $(EMU_DIR)/libascendcl.so
+USE_EMU := IPCSHARE_ACL_LIB=$${IPCSHARE_ACL_LIB-$(EMU)} ASCENDCL_EMU_JOB=$${ASCENDCL_EMU_JOB-$$$$}
+# It can't run in a program with ThreadSanitizer, which wants the addresses for itself.
+export TEST_EMU := $(if $(filter thread,$(SAN)),,$(EMU))
+emu: ## build the emulator of the Ascend runtime, build/emu/libascendcl.so
+	+$(MAKE) -C tests/emu B=$(EMU_DIR) SAN=$(filter-out thread,$(SAN)) all
 
 bench: run ## for now the same as run
 
@@ -172,5 +183,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything run bench test deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything run bench emu test deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d)

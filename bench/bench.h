@@ -24,5 +24,6 @@ struct bench_command {
 };
 
 int bench_share(int argc, char **argv);
+int bench_pairs(int argc, char **argv);
 
 #endif

@@ -130,14 +130,14 @@ int pattern_probe(const struct pattern *p, const void *buf, size_t len, struct p
 	return pattern_check(p, buf, len < WORD ? len : WORD, diff);
 }
 
-int pattern_mark(const struct pattern *p, int writer, void *buf, size_t len)
+int pattern_mark(const struct pattern *p, int writer, size_t len, size_t *offset, uint64_t *mark)
 {
 	const size_t n = (size_t)p->n;
 	const size_t slot = ((size_t)writer + n - p->index % n) % n;
-	const uint64_t mark = mark_of(p, writer);
 
 	if (slot >= slots(p, len))
 		return 0;
-	memcpy((unsigned char *)buf + slot * WORD, &mark, WORD);
+	*offset = slot * WORD;
+	*mark = mark_of(p, writer);
 	return 1;
 }

@@ -56,7 +56,13 @@ int pattern_check(const struct pattern *p, const void *buf, size_t len, struct p
 /** pattern_probe - compare the first word only; errors as for pattern_check() */
 int pattern_probe(const struct pattern *p, const void *buf, size_t len, struct pattern_diff *diff);
 
-/** pattern_mark - write @writer's mark; the number of marks written, 0 if it has no slot here */
-int pattern_mark(const struct pattern *p, int writer, void *buf, size_t len);
+/**
+ * pattern_mark - the mark that @writer has to write into a buffer of @len bytes
+ * @offset: set to where
+ * @mark: set to what
+ *
+ * Return: the number of marks to be written, 0 if it has no slot here
+ */
+int pattern_mark(const struct pattern *p, int writer, size_t len, size_t *offset, uint64_t *mark);
 
 #endif

@@ -329,6 +329,8 @@ static void print_head(const struct arguments *a, const struct team *team)
 	if (team->npeers > cores)
 		printf("(%d ranks have %ld core%s here: times include waiting for one)\n",
 		       team->npeers, cores, plural((uint64_t)cores));
+	if (team_is_emulated(team))
+		printf("(the Ascend runtime is an emulator: speeds are its own, not an NPU's)\n");
 	fflush(stdout);
 }
 

@@ -5,6 +5,7 @@
 
 #include "buffers.h"
 #include "team.h"
+#include "view.h"
 #include "workload.h"
 
 /* The rows of the table: X(id, name, indent); an indented row is part of the share above it. */
@@ -55,6 +56,7 @@ struct share_run {
 	const struct workload *w;
 	unsigned serial;	/* another one for each run: part of the content */
 	struct buffers b;
+	struct view view;
 	struct ipcshare_set *set;
 	int marked;		/* by now the buffers hold their marks */
 	uint64_t marks, marks_wanted;	/* written here; had every buffer been long enough */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "team.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,8 +112,21 @@ static int name_peers(struct team *team)
 	return 0;
 }
 
+/* On backends with devices each rank of a node has the device of its number. */
+static int node_rank(void)
+{
+	MPI_Comm node;
+	int rank;
+
+	MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, team_rank(), MPI_INFO_NULL, &node);
+	MPI_Comm_rank(node, &rank);
+	MPI_Comm_free(&node);
+	return rank;
+}
+
 int team_open(struct team *team)
 {
+	struct ipcshare_options options = IPCSHARE_OPTIONS_INIT;
 	char why[TEAM_TEXT];
 	int err;
 
@@ -120,7 +134,8 @@ int team_open(struct team *team)
 	team->rank = team_rank();
 	MPI_Comm_size(MPI_COMM_WORLD, &team->size);
 
-	err = ipcshare_open(NULL, &team->ctx);
+	options.device = node_rank();
+	err = ipcshare_open(&options, &team->ctx);
 	if (team_verdict(err ? team_explain("open", why) : NULL))
 		goto fail;
 	team->backend = ipcshare_backend(team->ctx);
@@ -152,4 +167,24 @@ int team_close(struct team *team, int failed)
 		return team_close(&(struct team){ .ctx = team->ctx }, 1);
 	err = ipcshare_close(team->ctx);
 	return team_verdict(err ? team_explain("close", why) : NULL);
+}
+
+/* Its speeds are no NPU's. The library has opened the runtime; this looks at what is open. */
+int team_is_emulated(const struct team *team)
+{
+	const char *named = getenv("IPCSHARE_ACL_LIB");
+	const char *const usual[] = { "libascendcl.so", "libacl_rt.so" };
+	int found = 0;
+
+	if (strcmp(team->backend, "ascend"))
+		return 0;
+	for (int i = 0; i < 2 && !found; i++) {
+		const char *name = named && *named ? named : usual[i];
+		void *library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+
+		found = library && dlsym(library, "ascendclEmuRelease");
+		if (library)
+			dlclose(library);
+	}
+	return found;
 }

@@ -56,4 +56,7 @@ int team_verdict(const char *why);
 /** team_explain - "WHAT: ..." in the library's words, which may name it, into TEAM_TEXT bytes */
 const char *team_explain(const char *what, char *out);
 
+/** team_is_emulated - is the runtime of the devices a stand-in, whose speed says nothing? */
+int team_is_emulated(const struct team *team);
+
 #endif

@@ -126,7 +126,7 @@ struct ipcshare_ctx;
 /**
  * struct ipcshare_options - how to open a context; start from IPCSHARE_OPTIONS_INIT
  * @size: sizeof(struct ipcshare_options), so that the struct can grow
- * @backend: "host", or NULL for the default; IPCSHARE_BACKEND in the environment wins
+ * @backend: "host" or "ascend", or NULL for the default; IPCSHARE_BACKEND in the environment wins
  * @device: device of backends that have devices, -1 for the current one; "host" ignores it
  * @timeout_ms: deadline of every wait for a peer, 0 for the default; IPCSHARE_TIMEOUT wins
  */
@@ -263,7 +263,7 @@ IPCSHARE_API int ipcshare_free(struct ipcshare_ctx *ctx, void *ptr);
  * ipcshare_register - make memory shareable that was allocated otherwise
  * @ptr: first byte; on host page aligned, mapped MAP_SHARED from @fd
  * @len: bytes
- * @fd: on host the memfd (made with MFD_ALLOW_SEALING) that @ptr is mapped from; it is duplicated
+ * @fd: -1 on ascend; on host the memfd (made with MFD_ALLOW_SEALING) that @ptr is mapped from; it is duplicated
  *      and sealed against shrinking, and the whole of it becomes reachable for peers
  *
  * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE @ptr is not mapped from @fd, or @fd is no memfd that can
@@ -273,6 +273,19 @@ IPCSHARE_API int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t l
 
 /** ipcshare_deregister - undo ipcshare_register(); errors as for ipcshare_free() */
 IPCSHARE_API int ipcshare_deregister(struct ipcshare_ctx *ctx, void *ptr);
+
+/**
+ * ipcshare_copy - copy bytes between any two kinds of memory; blocks until they are there
+ * @dst, @src: own shareable memory, a peer's (from a set or a map), or any other of the program;
+ *             each wholly inside one allocation; they must not overlap
+ *
+ * Device memory of backends with devices can't be touched by loads and stores; this reaches it, and on
+ * host it is memcpy(). For programs that should run on every backend.
+ *
+ * Return: 0; ERR_INVALID; ERR_RANGE past the end of an allocation; ERR_STALE or ERR_SYSTEM the
+ *         device could not, as happens when the owner of imported memory has ended
+ */
+IPCSHARE_API int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *src, size_t len);
 
 /* ---- Group ---------------------------------------------------------------------------------- */
 

@@ -3,7 +3,11 @@
 
 #include <string.h>
 
-const struct ipcshare__backend_ops *const ipcshare__backends[] = { &ipcshare__host_ops, NULL };
+const struct ipcshare__backend_ops *const ipcshare__backends[] = {
+	&ipcshare__host_ops,
+	&ipcshare__ascend_ops,
+	NULL,
+};
 
 const struct ipcshare__backend_ops *ipcshare__backend_find(const char *name)
 {

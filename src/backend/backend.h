@@ -15,6 +15,7 @@ struct ipcshare__broker;
 
 enum ipcshare__backend_id { /* on the wire */
 	IPCSHARE__BACKEND_HOST = 1,
+	IPCSHARE__BACKEND_ASCEND = 2,
 };
 
 /* One open backend. Each implementation begins its own struct with this one. */
@@ -33,6 +34,19 @@ struct ipcshare__backend_args {
 struct ipcshare__memory {
 	void *base;
 	size_t length; /* as asked for */
+	/*
+	 * What its key covers: an importer's base corresponds to start. Memory that the user
+	 * allocated may begin inside it.
+	 */
+	void *start;
+	size_t span;
+	void *priv; /* the backend's */
+};
+
+/* A peer's memory as mapped here. */
+struct ipcshare__imported {
+	void *base;
+	size_t mapped; /* bytes of address space */
 	void *priv; /* the backend's */
 };
 
@@ -41,26 +55,43 @@ struct ipcshare__import {
 	char key[IPCSHARE__KEY_SIZE];
 	uint64_t length; /* the owner's word; the backend checks it where it can */
 	enum ipcshare__access access;
+	int device; /* physical device of the owner, -1 unknown or none */
 	/* out */
 	int status;
-	void *base;
-	size_t mapped; /* bytes of address space */
+	struct ipcshare__imported out;
 };
 
 enum ipcshare__export_flag {
 	IPCSHARE__EXPORT_OPEN = 1, /* no whitelist */
 };
 
+/* One of many copies. */
+struct ipcshare__piece {
+	void *dst;
+	const void *src;
+	size_t len; /* 0: nothing */
+};
+
+/* Each backend has its own; opaque to all others. */
+struct ipcshare__stream;
+struct ipcshare__plan;
+struct ipcshare__notify;
+
+#define IPCSHARE__NOTIFY_PEERS 16 /* processes that may import one notify */
+
 struct ipcshare__backend_ops {
 	const char *name; /* as users spell it in IPCSHARE_BACKEND */
 	const char *text; /* one line for ipcshare-info */
 	enum ipcshare__backend_id id;
+	size_t ids_per_allow; /* driver calls an allow() takes: one per so many ids; 0: one in all */
 	/* Can it work here? 0, or IPCSHARE_ERR_NO_BACKEND with the reason as the last error. */
-	int (*probe)(void);
+	int (*probe)(const struct ipcshare__config *config);
 	int (*open)(const struct ipcshare__backend_args *args, struct ipcshare__backend **out);
 	void (*close)(struct ipcshare__backend *be); /* all memory and imports are gone by then */
-	/* The process id as a whitelist of this backend wants it. */
-	int (*bare_tgid)(struct ipcshare__backend *be, uint32_t *tgid);
+	/* From now on no call reaches a driver: what is released and closed is only forgotten. */
+	void (*forget)(struct ipcshare__backend *be);
+	/* The process id as a whitelist of this backend wants it; the physical device, -1 none. */
+	int (*identify)(struct ipcshare__backend *be, uint32_t *tgid, int *device);
 
 	int (*alloc)(struct ipcshare__backend *be, size_t length, struct ipcshare__memory *out);
 	/* Take memory the user allocated; @fd as in ipcshare_register(). */
@@ -82,7 +113,52 @@ struct ipcshare__backend_ops {
 	 */
 	int (*import_keys)(struct ipcshare__backend *be, uint64_t endpoint,
 			   struct ipcshare__import *imports, size_t n);
-	void (*close_import)(struct ipcshare__backend *be, void *base, size_t mapped);
+	void (*close_import)(struct ipcshare__backend *be, struct ipcshare__imported *imported);
+
+	/* Bytes between any two of: memory of ours, imported memory, memory of the program. Blocks. */
+	int (*copy)(struct ipcshare__backend *be, void *dst, const void *src, size_t n);
+
+	/*
+	 * The same for many pieces in few driver calls, in any order: no destination may overlap
+	 * another piece's bytes. @stream NULL: all is done on return, also when it fails. Else what
+	 * lies on devices is only queued there, and bytes of the host are waited for.
+	 */
+	int (*copy_pieces)(struct ipcshare__backend *be, const struct ipcshare__piece *pieces,
+			   size_t n, struct ipcshare__stream *stream);
+	/*
+	 * The same pieces again and again, worked out once. Addresses are kept, bytes are read at
+	 * each run, which blocks. To be freed before any memory in it is.
+	 */
+	int (*plan_create)(struct ipcshare__backend *be, const struct ipcshare__piece *pieces,
+			   size_t n, struct ipcshare__plan **out);
+	int (*plan_run)(struct ipcshare__backend *be, struct ipcshare__plan *plan);
+	void (*plan_free)(struct ipcshare__backend *be, struct ipcshare__plan *plan);
+
+	/* Queues of the device. Everywhere else a NULL stream is one of the backend's own. */
+	int (*stream_create)(struct ipcshare__backend *be, struct ipcshare__stream **out);
+	void (*stream_destroy)(struct ipcshare__backend *be, struct ipcshare__stream *stream);
+	int (*stream_synchronise)(struct ipcshare__backend *be, struct ipcshare__stream *stream);
+
+	/*
+	 * A notify is one bit that orders streams of different processes: whoever has it records it,
+	 * its creator alone waits for it and so resets it. It is exported once, to at most
+	 * IPCSHARE__NOTIFY_PEERS processes in its life (IPCSHARE_ERR_LIMIT), which must run already
+	 * when they are allowed. Each side destroys its own, the creator last. On host, where streams
+	 * are nothing, a record is done on return and a wait blocks.
+	 */
+	int (*notify_create)(struct ipcshare__backend *be, struct ipcshare__notify **out);
+	int (*notify_export)(struct ipcshare__backend *be, struct ipcshare__notify *notify,
+			     char key[IPCSHARE__KEY_SIZE]);
+	int (*notify_allow)(struct ipcshare__backend *be, struct ipcshare__notify *notify,
+			    const struct ipcshare__identity *ids, size_t n);
+	int (*notify_import)(struct ipcshare__backend *be, const char key[IPCSHARE__KEY_SIZE],
+			     int device, struct ipcshare__notify **out);
+	int (*notify_record)(struct ipcshare__backend *be, struct ipcshare__notify *notify,
+			     struct ipcshare__stream *stream);
+	/* @timeout_s from 1; then the stream's next synchronisation is IPCSHARE_ERR_TIMEOUT. */
+	int (*notify_wait)(struct ipcshare__backend *be, struct ipcshare__notify *notify,
+			   struct ipcshare__stream *stream, unsigned timeout_s);
+	void (*notify_destroy)(struct ipcshare__backend *be, struct ipcshare__notify *notify);
 };
 
 /* Every backend, in the order ipcshare-info shows; NULL-ended. */
@@ -92,5 +168,6 @@ extern const struct ipcshare__backend_ops *const ipcshare__backends[];
 const struct ipcshare__backend_ops *ipcshare__backend_find(const char *name);
 
 extern const struct ipcshare__backend_ops ipcshare__host_ops;
+extern const struct ipcshare__backend_ops ipcshare__ascend_ops;
 
 #endif

@@ -10,15 +10,16 @@
 
 #include "base/error.h"
 
-static const char *const backends[] = { "host", NULL };
+static const char *const backends[] = { "host", "ascend", NULL };
 static const char *const log_levels[] = { "none", "error", "warning", "info", NULL };
 static const char *const identities[] = { "auto", "start", NULL };
+static const char *const no_yes[] = { "0", "1", NULL };
 
 #define FIELD(f) offsetof(struct ipcshare__config, f), sizeof(((struct ipcshare__config *)0)->f)
 
 /* A choice is stored as text in a char array, as its index in a number. */
 static const struct ipcshare__setting settings[] = {
-	{ "IPCSHARE_BACKEND", "host", "host", "what provides shareable memory", backends, 0, 0,
+	{ "IPCSHARE_BACKEND", "host", "host, ascend", "what provides shareable memory", backends, 0, 0,
 	  FIELD(backend) },
 	{ "IPCSHARE_TIMEOUT", "120", "1 .. 86400",
 	  "seconds that a call waits for a peer before it fails", NULL, 1, 86400,
@@ -31,6 +32,13 @@ static const struct ipcshare__setting settings[] = {
 	{ "IPCSHARE_IDENTITY", "auto", "auto, start",
 	  "how processes are told apart: by pidfd inode (Linux 6.9), or by start time", identities,
 	  0, 0, FIELD(identity) },
+	{ "IPCSHARE_ACL_LIB", "", "a file's path, up to 127 bytes; empty: libascendcl.so, libacl_rt.so",
+	  "the Ascend runtime to open", NULL, 0, 0, FIELD(acl_lib) },
+	{ "IPCSHARE_ASCEND_ANY_SOC", "0", "0, 1", "try Ascend devices that are not 910B or 910C",
+	  no_yes, 0, 0, FIELD(ascend_any_soc) },
+	{ "IPCSHARE_ASCEND_STRICT", "0", "0, 1",
+	  "refuse to register device memory if bytes beside it would be visible to peers", no_yes, 0,
+	  0, FIELD(ascend_strict) },
 };
 #define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
 

@@ -95,6 +95,17 @@ int ipcshare__fail_errno(int err, const char *stage, const char *format, ...)
 	return m.status;
 }
 
+void ipcshare__fail_code(int64_t code)
+{
+	last.code = code;
+}
+
+int ipcshare__fail_as(int status)
+{
+	last.status = status;
+	return status;
+}
+
 void ipcshare__fail_at(int rank, int64_t index)
 {
 	if (rank >= 0)

@@ -16,6 +16,10 @@ int ipcshare__fail(int status, const char *stage, const char *hint, const char *
 int ipcshare__fail_errno(int err, const char *stage, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Give this thread's last failure the backend's own number, or another status, which is returned. */
+void ipcshare__fail_code(int64_t code);
+int ipcshare__fail_as(int status);
+
 /* Add to this thread's last failure where it happened; -1 leaves a part as it is. */
 void ipcshare__fail_at(int rank, int64_t index);
 

@@ -133,7 +133,7 @@ static uint32_t identity_sum(const struct ipcshare__identity *id)
 	return ipcshare__checksum32(id, offsetof(struct ipcshare__identity, check));
 }
 
-int ipcshare__identity_self(enum ipcshare__identity_policy policy, uint64_t endpoint, int device,
+int ipcshare__identity_self(enum ipcshare__identity_policy policy, uint64_t endpoint,
 			    struct ipcshare__identity *out)
 {
 	struct ipcshare__identity id = {
@@ -143,7 +143,7 @@ int ipcshare__identity_self(enum ipcshare__identity_policy policy, uint64_t endp
 		.uid = (uint32_t)geteuid(),
 		.pidns = own_pidns(),
 		.endpoint = endpoint,
-		.device = (int16_t)device,
+		.device = -1,
 	};
 
 	if (policy == IPCSHARE__IDENTITY_AUTO && has_peer_pidfd())
@@ -160,9 +160,10 @@ int ipcshare__identity_self(enum ipcshare__identity_policy policy, uint64_t endp
 	return 0;
 }
 
-void ipcshare__identity_set_tgid(struct ipcshare__identity *id, uint32_t tgid)
+void ipcshare__identity_complete(struct ipcshare__identity *id, uint32_t tgid, int device)
 {
 	id->tgid = tgid;
+	id->device = (int16_t)device;
 	id->check = identity_sum(id);
 }
 

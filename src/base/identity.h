@@ -9,15 +9,15 @@
 #include "base/config.h"
 #include "base/wire.h"
 
-/* This process, with @endpoint and @device filled in. IPCSHARE_ERR_SYSTEM without /proc. */
-int ipcshare__identity_self(enum ipcshare__identity_policy policy, uint64_t endpoint, int device,
+/* This process, with @endpoint filled in and no device. IPCSHARE_ERR_SYSTEM without /proc. */
+int ipcshare__identity_self(enum ipcshare__identity_policy policy, uint64_t endpoint,
 			    struct ipcshare__identity *out);
 
 /* This process's id in the outermost pid namespace that its /proc shows. */
 uint32_t ipcshare__outermost_tgid(void);
 
-/* Whitelists of some drivers want another id than /proc shows. */
-void ipcshare__identity_set_tgid(struct ipcshare__identity *id, uint32_t tgid);
+/* What a backend knows better: the id that its whitelist wants, and the physical device. */
+void ipcshare__identity_complete(struct ipcshare__identity *id, uint32_t tgid, int device);
 
 /* Bytes of another process: 0, or IPCSHARE_ERR_PROTOCOL. */
 int ipcshare__identity_check(const struct ipcshare__identity *id, const char *stage);

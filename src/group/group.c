@@ -174,8 +174,8 @@ static int peer_meet(struct ipcshare_group *g, int rank, const char *key)
 	err = host->ops->import_keys(host, m->identity.endpoint, &im, 1);
 	if (err)
 		return err;
-	m->control = im.base;
-	m->control_mapped = im.mapped;
+	m->control = im.out.base;
+	m->import = im.out;
 	return control_check(g, rank);
 }
 
@@ -200,7 +200,7 @@ static void peers_leave(struct ipcshare_group *g)
 		struct ipcshare__member *m = &g->members[r];
 
 		if (m->control)
-			host->ops->close_import(host, m->control, m->control_mapped);
+			host->ops->close_import(host, &m->import);
 		if (m->peer)
 			ipcshare__peer_drop(g->ctx, m->peer);
 	}
@@ -290,8 +290,7 @@ static void group_abandon(struct ipcshare__owned *owned)
 	ipcshare__handle_remove(g);
 	for (int r = 0; r < g->size; r++)
 		if (g->members[r].control)
-			host->ops->close_import(host, g->members[r].control,
-						g->members[r].control_mapped);
+			host->ops->close_import(host, &g->members[r].import);
 	host->ops->release(host, &g->control);
 	if (g->bootstrap.release)
 		g->bootstrap.release(g->bootstrap.arg, 1);

@@ -12,7 +12,7 @@ struct ipcshare__member {
 	struct ipcshare__identity identity;
 	struct ipcshare__peer *peer; /* NULL for ourselves */
 	struct ipcshare__control *control; /* its control page, as mapped here; NULL until then */
-	size_t control_mapped;
+	struct ipcshare__imported import; /* of it */
 };
 
 struct ipcshare_group {

@@ -104,7 +104,7 @@ static int row_fill(struct set *set, struct row *row, const struct ipcshare__blo
 static void bases_own(const struct ipcshare_share *s, struct base *bases)
 {
 	for (uint32_t i = 0; i < s->nregions; i++)
-		bases[i] = (struct base){ s->regions[i]->mem.base, 0 };
+		bases[i] = (struct base){ s->regions[i]->mem.start, 0 };
 }
 
 /* Not needed by any buffer, as happens when its export failed: nothing to import. */
@@ -196,7 +196,7 @@ static int bases_import(struct set *set, int rank, const struct ipcshare__blob *
 		row->mappings[im.ref[i]] = w->mapping;
 		bases[im.ref[i]].status = w->status;
 		if (!w->status)
-			bases[im.ref[i]].at = w->mapping->base;
+			bases[im.ref[i]].at = w->mapping->at.base;
 	}
 out:
 	importing_free(&im);

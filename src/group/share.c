@@ -56,7 +56,7 @@ static void regions_publish(struct ipcshare_share *s, size_t n, unsigned flags,
 		wire[i] = (struct ipcshare__wire_region){
 			.region = r->id,
 			.generation = r->generation,
-			.length = r->mem.length,
+			.length = r->mem.span,
 			.access = flags & IPCSHARE_READ_ONLY ? IPCSHARE__READ_ONLY
 							     : IPCSHARE__READ_WRITE,
 		};

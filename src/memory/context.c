@@ -73,7 +73,7 @@ static int backends_open(struct ipcshare_ctx *ctx, int device)
 
 	if (!ops)
 		return no_such_backend(ctx->config.backend);
-	err = ops->probe();
+	err = ops->probe(&ctx->config);
 	if (err)
 		return err;
 	err = ipcshare__host_ops.open(&args, &ctx->host);
@@ -95,17 +95,18 @@ static void backends_close(struct ipcshare_ctx *ctx)
 	ctx->host->ops->close(ctx->host);
 }
 
-static int identity_load(struct ipcshare_ctx *ctx, int device)
+static int identity_load(struct ipcshare_ctx *ctx)
 {
 	int err = ipcshare__identity_self((enum ipcshare__identity_policy)ctx->config.identity,
-					  ipcshare__broker_endpoint(ctx->broker), device,
+					  ipcshare__broker_endpoint(ctx->broker),
 					  &ctx->identity);
 	uint32_t tgid;
+	int device;
 
 	if (!err)
-		err = ctx->backend->ops->bare_tgid(ctx->backend, &tgid);
+		err = ctx->backend->ops->identify(ctx->backend, &tgid, &device);
 	if (!err)
-		ipcshare__identity_set_tgid(&ctx->identity, tgid);
+		ipcshare__identity_complete(&ctx->identity, tgid, device);
 	return err;
 }
 
@@ -134,7 +135,7 @@ int ipcshare_open(const struct ipcshare_options *options, struct ipcshare_ctx **
 	err = backends_open(ctx, device);
 	if (err)
 		goto stop_broker;
-	err = identity_load(ctx, device);
+	err = identity_load(ctx);
 	if (!err)
 		err = ipcshare__handle_add(ctx, IPCSHARE__HANDLE_CTX);
 	if (err)
@@ -207,6 +208,7 @@ int ipcshare_abandon(struct ipcshare_ctx *ctx)
 	if (err && !in_child)
 		return err;
 	ipcshare__handle_remove(ctx);
+	ctx->backend->ops->forget(ctx->backend);
 	ipcshare__broker_stop(ctx->broker, in_child); /* from here on nobody asks for the lock */
 	while (ctx->owned) {
 		struct ipcshare__owned *owned = ctx->owned;

@@ -49,6 +49,7 @@ static int peer_meet(struct ipcshare_ctx *ctx, uint64_t endpoint,
 		ipcshare__line_close(&line);
 		return err;
 	}
+	peer->device = id ? id->device : -1;
 	peer->owner = line.owner;
 	line.owner.pidfd = -1; /* the peer has it now */
 	ipcshare__line_close(&line);
@@ -115,7 +116,7 @@ static void mapping_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
 	uint64_t start = ipcshare__now_ns();
 
 	if (!m->local) {
-		ctx->backend->ops->close_import(ctx->backend, m->base, m->mapped);
+		ctx->backend->ops->close_import(ctx->backend, &m->at);
 		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_CLOSE_IMPORT, 1, start);
 		ipcshare__uncount(&ctx->counters.bytes_mapped, m->length);
 	}
@@ -289,13 +290,13 @@ static void import_local(struct ipcshare__peer *peer, struct ipcshare__import *i
 			 const struct ipcshare__want *w)
 {
 	im->status = ipcshare__region_hold_local(peer->endpoint, w->region, w->generation,
-						 &im->base, &im->mapped);
-	if (im->status || im->mapped == w->length)
+						 &im->out.base, &im->out.mapped);
+	if (im->status || im->out.mapped == w->length)
 		return;
 	ipcshare__region_drop_local(peer->endpoint, w->region, w->generation);
 	im->status = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
-				    "the region has %zu bytes, its descriptor says %ju", im->mapped,
-				    (uintmax_t)w->length);
+				    "the region has %zu bytes, its descriptor says %ju",
+				    im->out.mapped, (uintmax_t)w->length);
 }
 
 /* Import what is ours to import, with no lock held. */
@@ -312,6 +313,7 @@ static void hold_import(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 		memcpy(imports[i].key, w->key, IPCSHARE__KEY_SIZE);
 		imports[i].length = w->length;
 		imports[i].access = w->access;
+		imports[i].device = peer->device;
 		if (peer->same_process)
 			import_local(peer, &imports[i], w);
 		if (peer->same_process && imports[i].status && !first->status)
@@ -350,8 +352,7 @@ static void hold_publish(struct ipcshare_ctx *ctx, struct ipcshare__want *w,
 		return;
 	}
 	m->state = IPCSHARE__MAPPING_READY;
-	m->base = im->base;
-	m->mapped = im->mapped;
+	m->at = im->out;
 	m->peer->mappings++;
 	m->peer->bytes_mapped += m->length;
 	if (!m->peer->same_process)
@@ -454,7 +455,7 @@ int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
 
 	pthread_mutex_lock(&ctx->lock);
 	if (m->maps == 0)
-		err = ipcshare__index_add(&ctx->imports.maps, m->base, m->length, m);
+		err = ipcshare__index_add(&ctx->imports.maps, m->at.base, m->length, m);
 	if (!err)
 		m->maps++;
 	pthread_mutex_unlock(&ctx->lock);
@@ -471,7 +472,7 @@ struct ipcshare__mapping *ipcshare__maps_remove(struct ipcshare_ctx *ctx, const 
 	if (range) {
 		m = range->what;
 		if (--m->maps == 0)
-			ipcshare__index_remove(&ctx->imports.maps, m->base);
+			ipcshare__index_remove(&ctx->imports.maps, m->at.base);
 	}
 	pthread_mutex_unlock(&ctx->lock);
 	return m;

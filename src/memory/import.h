@@ -9,9 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "backend/backend.h"
 #include "base/identity.h"
 #include "base/wire.h"
-#include "memory/index.h"
+#include "base/index.h"
 
 struct ipcshare_ctx;
 
@@ -31,9 +32,8 @@ struct ipcshare__mapping {
 	bool local; /* the owner is this process: base is its own pointer */
 	size_t users; /* sets and one-sided maps; 0: kept for reuse */
 	size_t maps; /* of these, one-sided maps: it is in imports.maps while not 0 */
-	void *base;
+	struct ipcshare__imported at;
 	size_t length; /* of the region */
-	size_t mapped; /* of address space */
 };
 
 /* A context of another process (or of this one) that we import from. */
@@ -42,6 +42,7 @@ struct ipcshare__peer {
 	uint64_t endpoint;
 	struct ipcshare__caller owner; /* its process */
 	bool same_process;
+	int device; /* physical device of its context, -1 unknown or none */
 	size_t users; /* groups, and mappings in use */
 	struct ipcshare__mapping **slots; /* by region id: a list */
 	uint32_t nslots;

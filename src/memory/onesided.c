@@ -57,7 +57,7 @@ static int handle_make(struct ipcshare_ctx *ctx, const struct ipcshare__region *
 		.access = flags & IPCSHARE_READ_ONLY ? IPCSHARE__READ_ONLY : IPCSHARE__READ_WRITE,
 		.region = r->id,
 		.generation = r->generation,
-		.length = r->mem.length,
+		.length = r->mem.span,
 		.endpoint = ctx->identity.endpoint,
 	};
 
@@ -85,7 +85,7 @@ static int pack(struct ipcshare_ctx *ctx, const void *ptr, size_t len, unsigned 
 	err = ipcshare__region_publish(ctx, r, flags, NULL, 0);
 	if (!err)
 		err = handle_make(ctx, r, flags, handle);
-	*offset = (uint64_t)((const char *)ptr - (const char *)r->mem.base);
+	*offset = (uint64_t)((const char *)ptr - (const char *)r->mem.start);
 	ipcshare__region_drop(ctx, r);
 	return err;
 }
@@ -276,7 +276,7 @@ int ipcshare_map(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
 		err = map(ctx, &p.handle, &m);
 	if (err)
 		return err;
-	*out = (char *)m->base + offset;
+	*out = (char *)m->at.base + offset;
 	return 0;
 }
 
@@ -297,7 +297,7 @@ int ipcshare_map_handle(struct ipcshare_ctx *ctx, const struct ipcshare_handle *
 		err = map(ctx, &h, &m);
 	if (err)
 		return err;
-	*base = m->base;
+	*base = m->at.base;
 	if (len)
 		*len = m->length;
 	return 0;

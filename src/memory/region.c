@@ -155,6 +155,17 @@ int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t len, int fd)
 	return err ? err : region_add(ctx, &mem, true);
 }
 
+int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *src, size_t len)
+{
+	int err = ipcshare__ctx_check(ctx, "copy");
+
+	if (err)
+		return err;
+	if ((!dst || !src) && len)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "copy", "", "dst or src is NULL");
+	return len ? ctx->backend->ops->copy(ctx->backend, dst, src, len) : 0;
+}
+
 /* ---- Free ---- */
 
 /*
@@ -477,7 +488,7 @@ int ipcshare__regions_describe(struct ipcshare_ctx *ctx, const struct ipcshare_b
 			err = ref_add(out, r);
 			r->mark = mark;
 		}
-		describe_one(d, r->ref, (uint64_t)((char *)bufs[i].ptr - (char *)r->mem.base),
+		describe_one(d, r->ref, (uint64_t)((char *)bufs[i].ptr - (char *)r->mem.start),
 			     bufs[i].len);
 	}
 	pthread_mutex_unlock(&ctx->lock);
@@ -524,8 +535,8 @@ int ipcshare__region_hold_local(uint64_t endpoint, uint32_t id, uint32_t generat
 	if (!l.found)
 		return ipcshare__fail(IPCSHARE_ERR_STALE, "import", "share it anew",
 				      "the memory was freed in this process");
-	*base = l.found->mem.base;
-	*length = l.found->mem.length;
+	*base = l.found->mem.start;
+	*length = l.found->mem.span;
 	return 0;
 }
 
@@ -590,6 +601,13 @@ static bool is_told(const struct ipcshare__region *r, uint64_t endpoint,
 	return false;
 }
 
+static uint64_t allow_calls(const struct ipcshare_ctx *ctx, size_t n)
+{
+	size_t batch = ctx->backend->ops->ids_per_allow;
+
+	return batch ? (n + batch - 1) / batch : 1;
+}
+
 static int publish_allow(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags,
 			 const struct ipcshare__identity *ids, size_t n)
 {
@@ -613,7 +631,8 @@ static int publish_allow(struct ipcshare_ctx *ctx, struct ipcshare__region *r, u
 	if (nmissing && !r->open) {
 		err = ctx->backend->ops->allow(ctx->backend, &r->mem, missing, nmissing, access);
 		if (!err)
-			ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_ALLOW, 1, start);
+			ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_ALLOW,
+					      allow_calls(ctx, nmissing), start);
 	}
 	for (size_t i = 0; i < nmissing && !err; i++)
 		r->told[r->ntold++] = (struct ipcshare__told){ missing[i].endpoint, access };

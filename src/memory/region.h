@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "backend/backend.h"
-#include "memory/index.h"
+#include "base/index.h"
 
 #define IPCSHARE__REGION_MAX (1u << 20) /* ids are below it, here and in what peers send */
 

@@ -89,7 +89,7 @@ static void note_bad(struct info *info, struct info_setting *s)
 void info_settings(struct info *info)
 {
 	const struct ipcshare__setting *table = ipcshare__settings(&info->nsettings);
-	struct ipcshare__config config = { 0 };
+	struct ipcshare__config *config = &info->config;
 
 	if (info->nsettings > INFO_SETTINGS_MAX)
 		info->nsettings = INFO_SETTINGS_MAX;
@@ -98,10 +98,10 @@ void info_settings(struct info *info)
 	for (size_t i = 0; i < info->nsettings; i++) {
 		struct info_setting *s = &info->settings[i];
 
-		if (ipcshare__config_read(&config, s->what))
+		if (ipcshare__config_read(config, s->what))
 			note_bad(info, s);
 		else
-			ipcshare__config_value(&config, s->what, s->value, sizeof(s->value),
+			ipcshare__config_value(config, s->what, s->value, sizeof(s->value),
 					       &s->from_environment);
 		info->nset += s->from_environment != 0;
 	}
@@ -110,33 +110,21 @@ void info_settings(struct info *info)
 
 /* ---- The machine ---- */
 
-static const char *setting_value(const struct info *info, const char *name)
-{
-	for (size_t i = 0; i < info->nsettings; i++)
-		if (!strcmp(info->settings[i].what->name, name))
-			return info->settings[i].value;
-	return "";
-}
-
 static void gather_backends(struct info *info)
 {
-	for (int i = 0; ipcshare__backends[i] && i < INFO_BACKENDS_MAX - 1; i++) {
+	for (int i = 0; ipcshare__backends[i] && i < INFO_BACKENDS_MAX; i++) {
 		const struct ipcshare__backend_ops *ops = ipcshare__backends[i];
 		struct info_backend *b = &info->backends[info->nbackends++];
 
 		b->name = ops->name;
 		b->text = ops->text;
-		b->built = 1;
-		b->chosen = !strcmp(setting_value(info, "IPCSHARE_BACKEND"), ops->name);
-		b->usable = ops->probe() == 0;
+		b->chosen = !strcmp(info->config.backend, ops->name);
+		b->usable = ops->probe(&info->config) == 0;
 		if (!b->usable)
 			snprintf(b->problem, sizeof(b->problem), "%s", ipcshare_explain());
+		else if (ops->id == IPCSHARE__BACKEND_ASCEND)
+			ipcshare__ascend_soc_text(&info->config, b->device, sizeof(b->device));
 	}
-	if (!ipcshare__backend_find("ascend"))
-		info->backends[info->nbackends++] = (struct info_backend){
-			.name = "ascend", .text = "memory of Ascend NPUs",
-			.problem = "not in this version",
-		};
 }
 
 /* The only proof that a context opens is to open one. */
@@ -167,7 +155,15 @@ void info_machine(struct info *info)
 		ipcshare__limit_read((enum ipcshare__limit_id)i, &info->limits[i]);
 }
 
+int info_is_bad(const struct info *info)
+{
+	return info->nbad || info->open_problem[0] ||
+	       info_doctor_failed(info, info->config.backend);
+}
+
 void info_free(struct info *info)
 {
+	if (info->doctor.done)
+		ipcshare__ascend_examined(&info->doctor.ascend);
 	free(info->unknown);
 }

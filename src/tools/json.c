@@ -111,9 +111,9 @@ static void backends(const struct info *info)
 		open_in(NULL, '{');
 		string("name", b->name);
 		string("text", b->text);
-		boolean("built", b->built);
 		boolean("usable", b->usable);
 		boolean("chosen", b->chosen);
+		string_or_null("device", b->device);
 		string_or_null("problem", b->problem);
 		close_with('}');
 	}
@@ -190,6 +190,68 @@ static void settings(const struct info *info)
 	close_with(']');
 }
 
+/* ---- What the doctor found ---- */
+
+static void findings(const char *name, const struct ipcshare__finding *f, size_t n)
+{
+	open_in(name, '[');
+	for (size_t i = 0; i < n; i++) {
+		open_in(NULL, '{');
+		string("name", f[i].name);
+		string("verdict", info_verdict_name(f[i].verdict));
+		string("detail", f[i].detail);
+		string_or_null("remedy", f[i].remedy);
+		close_with('}');
+	}
+	close_with(']');
+}
+
+static void number(const char *name, int value)
+{
+	begin(name);
+	printf("%d", value);
+}
+
+static void links(const struct ascend_report *r)
+{
+	open_in("links", '[');
+	for (int a = 0; a < r->ndevices; a++)
+		for (int b = 0; b < r->ndevices; b++) {
+			if (a == b)
+				continue;
+			open_in(NULL, '{');
+			number("from", a);
+			number("to", b);
+			string("link", r->links[a][b].name);
+			begin("can_access");
+			printf(r->links[a][b].can < 0 ? "null" :
+			       r->links[a][b].can ? "true" : "false");
+			close_with('}');
+		}
+	close_with(']');
+}
+
+static void doctor(const struct info *info)
+{
+	const struct info_doctor *d = &info->doctor;
+
+	open_in("doctor", '{');
+	findings("process", d->process, INFO_PROCESS_FINDINGS);
+	findings("host", d->host, d->nhost);
+	findings("ascend", d->ascend.findings, ASCEND_FINDING_COUNT);
+	string_or_null("soc", d->ascend.soc);
+	open_in("devices", '[');
+	for (int i = 0; i < d->ascend.ndevices; i++) {
+		open_in(NULL, '{');
+		number("device", i);
+		number("physical", d->ascend.physical[i]);
+		close_with('}');
+	}
+	close_with(']');
+	links(&d->ascend);
+	close_with('}');
+}
+
 void json_all(const struct info *info)
 {
 	open_in(NULL, '{');
@@ -203,6 +265,7 @@ void json_all(const struct info *info)
 	features(info);
 	limits(info);
 	settings(info);
+	doctor(info);
 	close_with('}');
 	putchar('\n');
 }

@@ -13,7 +13,16 @@
 #define WIDTH_MAX 100
 
 /* Where columns begin; those between VALUE and LAST are a section's own. */
-enum { INDENT = 2, DETAIL = 4, TEXT = 6, STATE = 12, VALUE = 23, LAST = 45 };
+enum {
+	INDENT = 2,
+	DETAIL = 4,
+	TEXT = 6,
+	STATE = 12,
+	VALUE = 23,
+	SETTING = 27,
+	FOUND = 32,
+	LAST = 45,
+};
 
 static int width = WIDTH;
 static int at; /* column of the cursor */
@@ -92,6 +101,14 @@ static void flow_line(int column, const char *text)
 
 /* ---- The machine ---- */
 
+static void show_open(const struct info *info)
+{
+	say(INDENT, "ipcshare_open() %s", info->open_problem[0] ? "fails:" : "works");
+	end_line();
+	if (info->open_problem[0])
+		flow_line(STATE, info->open_problem);
+}
+
 static void show_backends(const struct info *info)
 {
 	printf("\nBackends\n");
@@ -99,19 +116,15 @@ static void show_backends(const struct info *info)
 		const struct info_backend *b = &info->backends[i];
 
 		say(INDENT, "%s", b->name);
-		if (!b->built)
-			say(STATE, "%s", b->problem);
-		else
-			say(STATE, "%s", b->usable ? "usable" : "not usable");
+		say(STATE, "%s", b->usable ? "usable" : "not usable");
 		say(33, "%s%s", b->text, b->chosen ? " (chosen)" : "");
 		end_line();
-		if (b->built && !b->usable)
+		if (!b->usable)
 			flow_line(STATE, b->problem);
+		if (b->device[0])
+			flow_line(STATE, b->device);
 	}
-	say(INDENT, "ipcshare_open() %s", info->open_problem[0] ? "fails:" : "works");
-	end_line();
-	if (info->open_problem[0])
-		flow_line(STATE, info->open_problem);
+	show_open(info);
 }
 
 static void show_features(const struct info *info)
@@ -206,9 +219,9 @@ static void show_value(const char *value)
 	int room = width - TEXT;
 
 	if (!value[0])
-		say(VALUE, "(empty)");
-	else if (strlen(value) <= (size_t)(width - VALUE))
-		say(VALUE, "%s", value);
+		say(SETTING, "(empty)");
+	else if (strlen(value) <= (size_t)(width - SETTING))
+		say(SETTING, "%s", value);
 	else if (strlen(value) <= (size_t)room)
 		say(TEXT, "%s", value);
 	else
@@ -221,7 +234,7 @@ void text_settings(const struct info *info)
 
 	measure_terminal();
 	say(0, "Settings");
-	say(VALUE, "value");
+	say(SETTING, "value");
 	say(LAST, "from");
 	end_line();
 	for (size_t i = 0; i < info->nsettings; i++) {
@@ -255,4 +268,131 @@ void text_machine(const struct info *info)
 	show_features(info);
 	show_limits(info);
 	show_settings_summary(info);
+}
+
+/* ---- What the doctor found ---- */
+
+static void show_finding(const struct ipcshare__finding *f)
+{
+	char text[256];
+
+	say(INDENT, "%s", f->name);
+	say(VALUE, "%s", info_verdict_name(f->verdict));
+	flow_line(FOUND, f->detail);
+	if (!f->remedy[0])
+		return;
+	snprintf(text, sizeof(text), "-> %s", f->remedy);
+	flow_line(FOUND, text);
+}
+
+/* Findings in a row that were not tried, all for one reason, as one. Gives their number. */
+static size_t show_skipped(const struct ipcshare__finding *f, size_t n)
+{
+	char text[1024];
+	size_t i, used;
+
+	used = (size_t)snprintf(text, sizeof(text), "%s (", f->detail);
+	for (i = 0; i < n && f[i].skipped && !strcmp(f[i].detail, f->detail); i++)
+		if (used < sizeof(text))
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
+						 i ? ", " : "", f[i].name);
+	if (used < sizeof(text))
+		snprintf(text + used, sizeof(text) - used, ")");
+	say(INDENT, "the rest");
+	say(VALUE, "%s", info_verdict_name(IPCSHARE__VERDICT_UNKNOWN));
+	flow_line(FOUND, text);
+	return i;
+}
+
+static void show_findings(const struct ipcshare__finding *f, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		if (f[i].skipped) {
+			i += show_skipped(&f[i], n - i);
+		} else {
+			show_finding(&f[i]);
+			i++;
+		}
+	}
+}
+
+static void show_link_row(const struct ascend_report *r, int from, int first, int end)
+{
+	char cell[16];
+
+	say(INDENT, "%4d", from);
+	for (int to = first; to < end; to++) {
+		const struct ascend_report_link *link = &r->links[from][to];
+
+		snprintf(cell, sizeof(cell), "%s%s", to == from ? "-" : link->name,
+			 to == from || link->can == 1 ? "" : "*");
+		printf(" %5s", cell);
+	}
+	end_line();
+}
+
+/* Rows and columns are devices as this process numbers them; few columns fit a terminal. */
+static void show_links(const struct ascend_report *r)
+{
+	int most = (width - INDENT - 4) / 6, parts = (r->ndevices + most - 1) / most;
+	int columns = (r->ndevices + parts - 1) / parts, refused = 0;
+
+	printf("\nLinks between devices\n");
+	for (int first = 0; first < r->ndevices; first += columns) {
+		int end = first + columns < r->ndevices ? first + columns : r->ndevices;
+
+		say(INDENT, "%4s", "");
+		for (int to = first; to < end; to++)
+			printf(" %5d", to);
+		end_line();
+		for (int from = 0; from < r->ndevices; from++)
+			show_link_row(r, from, first, end);
+	}
+	for (int i = 0; i < r->ndevices * r->ndevices; i++)
+		refused |= i / r->ndevices != i % r->ndevices &&
+			   r->links[i / r->ndevices][i % r->ndevices].can != 1;
+	if (refused)
+		flow_line(INDENT,
+			  "* CanAccessPeer says no, or fails. Between the two dies of a chip (SIO) "
+			  "copies work all the same; else the pair has no link.");
+}
+
+static void show_doctor_backend(const struct info *info, const char *name,
+				const struct ipcshare__finding *f, size_t n)
+{
+	int nfailed = 0;
+
+	printf("\n%s%s\n", name, strcmp(name, info->config.backend) ? "" : " (chosen)");
+	show_findings(f, n);
+	for (size_t i = 0; i < n; i++)
+		nfailed += f[i].verdict == IPCSHARE__VERDICT_FAILED;
+	if (nfailed)
+		say(INDENT, "%s can't be used here: %d failed", name, nfailed);
+	else
+		say(INDENT, "%s can be used here", name);
+	end_line();
+}
+
+void text_doctor(const struct info *info)
+{
+	const struct info_doctor *d = &info->doctor;
+	char text[256];
+
+	measure_terminal();
+	snprintf(text, sizeof(text), "libipcshare %s on %s, Linux %s: what its backends need",
+		 ipcshare_version(), info->kernel.machine, info->kernel.release);
+	flow_line(0, text);
+	printf("\nThis process\n");
+	show_findings(d->process, INFO_PROCESS_FINDINGS);
+	show_doctor_backend(info, "host", d->host, d->nhost);
+	show_doctor_backend(info, "ascend", d->ascend.findings, ASCEND_FINDING_COUNT);
+	if (d->ascend.ndevices > 1)
+		show_links(&d->ascend);
+	printf("\n");
+	show_open(info);
+	if (d->ascend.ndevices && !info_doctor_failed(info, "ascend"))
+		flow_line(INDENT,
+			  "'mpirun -n RANKS ipcshare-bench pairs' tries every pair of ranks");
+	show_bad(info);
+	show_unknown(info);
 }

@@ -26,25 +26,35 @@ static int no_retire(void *arg, const struct ipcshare__caller *caller, uint64_t 
 	return IPCSHARE_ERR_BUSY;
 }
 
+int contract_refusal(const struct contract_backend *kind, int cause)
+{
+	return kind->refused ? kind->refused : cause;
+}
+
 void contract_open(struct contract *c, const struct contract_backend *kind, unsigned timeout_ms)
 {
-	struct ipcshare__config config = { .timeout_s = 60 };
+	struct ipcshare__config config;
 	struct ipcshare__backend_args args = {
 		.config = &config, .timeout_ms = timeout_ms, .device = -1,
 	};
+	uint32_t tgid;
+	int device;
 
 	c->kind = kind;
 	c->ops = ipcshare__backend_find(kind->name);
-	strcpy(config.backend, kind->name);
 	REQUIRE(c->ops, "there is no backend %s", kind->name);
 	if (kind->prepare)
 		kind->prepare();
+	REQUIRE_OK(ipcshare__config_load(&config)); /* it names the runtime */
+	strcpy(config.backend, kind->name);
+	config.timeout_s = 60;
 	REQUIRE_OK(ipcshare__broker_start(&config, no_retire, NULL, &c->broker));
 	c->endpoint = ipcshare__broker_endpoint(c->broker);
-	REQUIRE_OK(ipcshare__identity_self(IPCSHARE__IDENTITY_AUTO, c->endpoint, -1, &c->id));
+	REQUIRE_OK(ipcshare__identity_self(IPCSHARE__IDENTITY_AUTO, c->endpoint, &c->id));
 	args.broker = c->broker;
 	REQUIRE_OK(c->ops->open(&args, &c->be));
-	REQUIRE_OK(c->ops->bare_tgid(c->be, &c->id.tgid));
+	REQUIRE_OK(c->ops->identify(c->be, &tgid, &device));
+	ipcshare__identity_complete(&c->id, tgid, device);
 }
 
 void contract_close(struct contract *c)
@@ -72,10 +82,11 @@ void contract_write(struct contract *c, void *base, size_t offset, int value)
 
 struct region region_make(struct contract *c, size_t length, unsigned flags)
 {
-	struct region r = { .gift = { .endpoint = c->endpoint, .length = length,
-				      .access = IPCSHARE__READ_WRITE } };
+	struct region r = { .gift = { .endpoint = c->endpoint, .access = IPCSHARE__READ_WRITE,
+				      .device = c->id.device } };
 
 	REQUIRE_OK(c->ops->alloc(c->be, length, &r.mem));
+	r.gift.length = r.mem.span;
 	REQUIRE_OK(c->ops->export_key(c->be, &r.mem, flags, r.gift.key));
 	return r;
 }
@@ -132,7 +143,8 @@ static int import_all(const struct order *order, struct result *result)
 		memcpy(im[i].key, order->gifts[i].key, sizeof(im[i].key));
 		im[i].length = order->gifts[i].length;
 		im[i].access = order->gifts[i].access;
-		im[i].base = NULL;
+		im[i].device = order->gifts[i].device;
+		im[i].out = (struct ipcshare__imported){ NULL };
 	}
 	status = self.ops->import_keys(self.be, order->gifts[0].endpoint, im, order->n);
 	for (size_t i = 0; i < order->n; i++)
@@ -162,8 +174,7 @@ static void imports_in_a_fork(int channel, void *arg)
 	status = import_all(order, result);
 	test_send(channel, &status, sizeof(status));
 	if (!status)
-		self.ops->close_import(self.be, imports[order->slot].base,
-				       imports[order->slot].mapped);
+		self.ops->close_import(self.be, &imports[order->slot].out);
 	free(result);
 	contract_close(&self);
 }
@@ -171,7 +182,7 @@ static void imports_in_a_fork(int channel, void *arg)
 static void writes_in_a_fork(int channel, void *arg)
 {
 	struct order *order = arg;
-	const struct ipcshare__import *im = &imports[order->slot];
+	const struct ipcshare__imported *im = &imports[order->slot].out;
 
 	(void)channel;
 	/* As it would be without a sanitizer's handler. */
@@ -204,16 +215,16 @@ static int import_poorly(const struct order *order, struct result *result)
 
 static void close_one(int slot)
 {
-	struct ipcshare__import *im = &imports[slot];
+	struct ipcshare__imported *im = &imports[slot].out;
 
 	if (im->base)
-		self.ops->close_import(self.be, im->base, im->mapped);
+		self.ops->close_import(self.be, im);
 	im->base = NULL;
 }
 
 static int obey(struct order *order, struct result *result)
 {
-	void *base = imports[order->slot].base;
+	void *base = imports[order->slot].out.base;
 	struct test_child *child;
 	int status;
 
@@ -248,6 +259,16 @@ static size_t order_size(const struct order *order)
 	return offsetof(struct order, gifts) + order->n * sizeof(order->gifts[0]);
 }
 
+/* What a backend makes at its first copy stays until it is closed. */
+static void copy_once(struct contract *c)
+{
+	struct ipcshare__memory mem;
+
+	REQUIRE_OK(c->ops->alloc(c->be, 64, &mem));
+	REQUIRE_OK(c->ops->copy(c->be, (char *)mem.base + 32, mem.base, 32));
+	c->ops->release(c->be, &mem);
+}
+
 static void peer_main(int channel, void *arg)
 {
 	const struct start *start = arg;
@@ -256,6 +277,7 @@ static void peer_main(int channel, void *arg)
 	struct test_resources before;
 
 	contract_open(&self, start->kind, start->timeout_ms);
+	copy_once(&self);
 	test_resources(&before);
 	test_send(channel, &self.id, sizeof(self.id));
 	do {

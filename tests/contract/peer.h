@@ -12,13 +12,24 @@
 enum {
 	CONTRACT_PROTECT = 1, /* the kernel or driver holds read-only access */
 	CONTRACT_ADOPT = 2, /* users' memfds can be adopted */
+	CONTRACT_FORK = 4, /* who has it open may fork; the fork can use it, and open it anew */
+	CONTRACT_OUTLIVES = 8, /* what is mapped stays when its owner frees it or ends */
+	/*
+	 * The owner's broker hands memory out: it compares owner and length with the key's, it must
+	 * answer, and memory is a descriptor.
+	 */
+	CONTRACT_BROKER = 16,
 };
 
 struct contract_backend {
 	const char *name;
 	unsigned able;
+	int refused; /* status of all well-formed keys that it refuses; 0: it tells why */
 	void (*prepare)(void); /* or NULL; before it is opened in any process */
-	/* How a byte of its memory, own or imported, is read and written; NULL: as any other. */
+	/*
+	 * How a byte of its memory, own or imported, is read (or a status, if it can't be) and
+	 * written; NULL: as any other.
+	 */
 	int (*read)(struct ipcshare__backend *be, const void *at);
 	void (*write)(struct ipcshare__backend *be, void *at, int value);
 };
@@ -35,6 +46,9 @@ struct contract {
 	struct ipcshare__identity id;
 };
 
+/* Of an import that fails because of @cause. */
+int contract_refusal(const struct contract_backend *kind, int cause);
+
 /* In this process. No peer may be started afterwards: fork first, open then. */
 void contract_open(struct contract *c, const struct contract_backend *kind, unsigned timeout_ms);
 void contract_close(struct contract *c);
@@ -48,6 +62,7 @@ struct gift {
 	uint64_t endpoint;
 	uint64_t length;
 	enum ipcshare__access access; /* asked for */
+	int device; /* the owner's */
 };
 
 /* A piece of memory with its key. */

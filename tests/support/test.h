@@ -204,7 +204,7 @@ int test_poll(int fd, short events);
 
 /* ---- Ranks ------------------------------------------------------------------------------- */
 
-#define TEST_RANKS_MAX 32
+#define TEST_RANKS_MAX 48
 #define TEST_LANES 4 /* bootstraps that don't disturb each other, for groups at the same time */
 
 struct test_rank {

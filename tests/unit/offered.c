@@ -44,7 +44,7 @@ void offered_nothing(void)
 	memset(&retired, 0, sizeof(retired));
 	test_resources(&before);
 	REQUIRE_OK(ipcshare__memfd_make(8192, &memfd));
-	REQUIRE_OK(ipcshare__identity_self(IPCSHARE__IDENTITY_AUTO, 0, -1, &me));
+	REQUIRE_OK(ipcshare__identity_self(IPCSHARE__IDENTITY_AUTO, 0, &me));
 }
 
 void offered_start(void)
@@ -52,7 +52,7 @@ void offered_start(void)
 	offered_nothing();
 	REQUIRE_OK(ipcshare__broker_start(&config, offered_retire, &retired, &broker));
 	endpoint = ipcshare__broker_endpoint(broker);
-	REQUIRE_OK(ipcshare__identity_self(IPCSHARE__IDENTITY_AUTO, endpoint, -1, &me));
+	REQUIRE_OK(ipcshare__identity_self(IPCSHARE__IDENTITY_AUTO, endpoint, &me));
 	offer = offered_memfd(0);
 	memcpy(secret, ipcshare__offer_secret(offer), sizeof(secret));
 }

@@ -44,7 +44,7 @@ static void sends_its_identity_and_gets(int channel, void *arg)
 	struct ipcshare__identity id;
 	int status;
 
-	REQUIRE_OK(ipcshare__identity_self(*(enum ipcshare__identity_policy *)arg, 0, -1, &id));
+	REQUIRE_OK(ipcshare__identity_self(*(enum ipcshare__identity_policy *)arg, 0, &id));
 	test_send(channel, &id, sizeof(id));
 	test_await(channel);
 	status = offered_get(RW);

@@ -8,6 +8,8 @@
 
 #define DIR63 "/tmp/0123456789012345678901234567890123456789012345678901234567"
 _Static_assert(sizeof(DIR63) == 64, "the longest folder");
+#define PATH127 DIR63 "/" DIR63
+_Static_assert(sizeof(PATH127) == 128, "the longest path of a library");
 
 /* What is accepted for each setting, how it is shown, and what is not. */
 static const struct {
@@ -15,7 +17,8 @@ static const struct {
 	const char *good[8];
 	const char *bad[12];
 } settings[] = {
-	{ "IPCSHARE_BACKEND", "host", { "host" }, { "", "Host", "ascend2", "host ", "hos" } },
+	{ "IPCSHARE_BACKEND", "host", { "host", "ascend" },
+	  { "", "Host", "ascend2", "host ", "hos", "Ascend" } },
 	{ "IPCSHARE_TIMEOUT", "120", { "1", "86400", "30" },
 	  { "", "0", "86401", "-1", "+5", " 5", "5 ", "5s", "0x10", "1e3",
 	    "99999999999999999999999" } },
@@ -23,6 +26,9 @@ static const struct {
 	  { "", "ERROR", "1", "debug" } },
 	{ "IPCSHARE_SOCKET_DIR", "", { "", "/tmp", DIR63 }, { DIR63 "8" } },
 	{ "IPCSHARE_IDENTITY", "auto", { "auto", "start" }, { "", "pidfd", "Start" } },
+	{ "IPCSHARE_ACL_LIB", "", { "", "libascendcl.so", PATH127 }, { PATH127 "8" } },
+	{ "IPCSHARE_ASCEND_ANY_SOC", "0", { "0", "1" }, { "", "2", "yes", "01" } },
+	{ "IPCSHARE_ASCEND_STRICT", "0", { "0", "1" }, { "", "2", "no", " 1" } },
 };
 #define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
 
@@ -73,6 +79,9 @@ static void without_variables_the_defaults_hold(void)
 	CHECK_INT(config.log, IPCSHARE__LOG_NONE);
 	CHECK_STR(config.socket_dir, "");
 	CHECK_INT(config.identity, IPCSHARE__IDENTITY_AUTO);
+	CHECK_STR(config.acl_lib, "");
+	CHECK_INT(config.ascend_any_soc, 0);
+	CHECK_INT(config.ascend_strict, 0);
 	for (size_t i = 0; i < NSETTINGS; i++) {
 		ipcshare__config_value(&config, setting(settings[i].name), text, sizeof(text),
 				       &from_environment);
@@ -109,6 +118,8 @@ static void values_reach_the_field_they_belong_to(void)
 	setenv("IPCSHARE_LOG", "warning", 1);
 	setenv("IPCSHARE_SOCKET_DIR", DIR63, 1);
 	setenv("IPCSHARE_IDENTITY", "start", 1);
+	setenv("IPCSHARE_BACKEND", "ascend", 1);
+	setenv("IPCSHARE_ACL_LIB", PATH127, 1);
 
 	CHECK_STATUS(ipcshare__config_load(&config), 0);
 
@@ -116,12 +127,25 @@ static void values_reach_the_field_they_belong_to(void)
 	CHECK_INT(config.log, IPCSHARE__LOG_WARN);
 	CHECK_STR(config.socket_dir, DIR63);
 	CHECK_INT(config.identity, IPCSHARE__IDENTITY_START);
+	CHECK_STR(config.backend, "ascend");
+	CHECK_STR(config.acl_lib, PATH127);
+
+	/* One at a time: they look alike. */
+	setenv("IPCSHARE_ASCEND_ANY_SOC", "1", 1);
+	CHECK_STATUS(ipcshare__config_load(&config), 0);
+	CHECK_INT(config.ascend_any_soc, 1);
+	CHECK_INT(config.ascend_strict, 0);
+	setenv("IPCSHARE_ASCEND_ANY_SOC", "0", 1);
+	setenv("IPCSHARE_ASCEND_STRICT", "1", 1);
+	CHECK_STATUS(ipcshare__config_load(&config), 0);
+	CHECK_INT(config.ascend_any_soc, 0);
+	CHECK_INT(config.ascend_strict, 1);
 }
 
 static void bad_values_are_refused_by_name_and_change_nothing(void)
 {
 	struct ipcshare__config config, before;
-	char quoted[128];
+	char quoted[160];
 
 	memset(&before, 0x5a, sizeof(before));
 	config = before;

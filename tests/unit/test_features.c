@@ -13,6 +13,8 @@
 #include "support/test.h"
 #include "unit/forbid.h"
 
+static const struct ipcshare__config config = { .backend = "host" };
+
 static struct ipcshare__feature probe(enum ipcshare__feature_id id)
 {
 	struct ipcshare__feature f;
@@ -57,8 +59,8 @@ static void probes_agree_with_what_the_library_does(void)
 	struct ipcshare__identity id;
 
 	CHECK_INT(probe(IPCSHARE__FEATURE_MEMFD).found == IPCSHARE__FOUND_YES,
-		  ipcshare__host_ops.probe() == 0);
-	REQUIRE_OK(ipcshare__identity_self(IPCSHARE__IDENTITY_AUTO, 1, -1, &id));
+		  ipcshare__host_ops.probe(&config) == 0);
+	REQUIRE_OK(ipcshare__identity_self(IPCSHARE__IDENTITY_AUTO, 1, &id));
 	CHECK_INT(id.kind == IPCSHARE__BY_PIDFD, by_inode);
 	CHECK_INT(probe(IPCSHARE__FEATURE_PROC).found, IPCSHARE__FOUND_YES);
 	CHECK_INT(probe(IPCSHARE__FEATURE_BOOT_ID).found, IPCSHARE__FOUND_YES);
@@ -83,7 +85,7 @@ static void without_memfd_create(int channel, void *arg)
 	expect(IPCSHARE__FEATURE_SIZE_SEALS, IPCSHARE__FOUND_UNKNOWN, "not tried: memfd_create");
 	expect(IPCSHARE__FEATURE_WRITE_SEAL, IPCSHARE__FOUND_UNKNOWN, "not tried: memfd_create");
 	expect(IPCSHARE__FEATURE_RESERVE, IPCSHARE__FOUND_UNKNOWN, "not tried: memfd_create");
-	CHECK_FAILS(ipcshare__host_ops.probe(), IPCSHARE_ERR_NO_BACKEND);
+	CHECK_FAILS(ipcshare__host_ops.probe(&config), IPCSHARE_ERR_NO_BACKEND);
 }
 
 static void without_pidfd_open(int channel, void *arg)

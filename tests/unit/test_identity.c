@@ -16,7 +16,7 @@ static struct ipcshare__identity self(enum ipcshare__identity_policy policy)
 {
 	struct ipcshare__identity id;
 
-	REQUIRE_OK(ipcshare__identity_self(policy, 77, -1, &id));
+	REQUIRE_OK(ipcshare__identity_self(policy, 77, &id));
 	return id;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The ordered index of address ranges, beside a model that is too simple to be wrong. */
-#include "memory/index.h"
+#include "base/index.h"
 #include "support/test.h"
 
 #define SPACE 4096 /* addresses of the model, from BASE */

@@ -563,8 +563,8 @@ static void check_import(struct offer o, int expected, const char *what)
 		FAIL("%s", what);
 	CHECK_STATUS(im.status, expected);
 	if (!status) {
-		CHECK_INT(im.mapped, memfd.map_length);
-		ipcshare__host_ops.close_import(host, im.base, im.mapped);
+		CHECK_INT(im.out.mapped, memfd.map_length);
+		ipcshare__host_ops.close_import(host, &im.out);
 	} else {
 		CHECK_STATUS(ipcshare_last_error()->status, expected);
 	}
@@ -639,7 +639,7 @@ static void when_the_line_breaks_the_rest_fails_with_it(void)
 		CHECK_STATUS(im[i].status,
 			     i < IPCSHARE__BROKER_BATCH ? 0 : IPCSHARE_ERR_UNREACHABLE);
 		if (!im[i].status)
-			ipcshare__host_ops.close_import(host, im[i].base, im[i].mapped);
+			ipcshare__host_ops.close_import(host, &im[i].out);
 	}
 	raw_broker_stop(&b);
 }

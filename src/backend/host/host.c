@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "backend/host/broker.h"
+#include "backend/host/host.h"
 #include "backend/host/line.h"
 #include "backend/host/memfd.h"
 #include "base/bytes.h"
@@ -26,10 +27,11 @@ struct host_memory {
 	struct ipcshare__offer *offer; /* NULL until exported */
 };
 
-static int host_probe(void)
+static int host_probe(const struct ipcshare__config *config)
 {
 	int err = ipcshare__memfd_try();
 
+	(void)config;
 	if (!err)
 		return 0;
 	if (err == EMFILE || err == ENFILE || err == ENOMEM) /* that is not the kernel's lack */
@@ -58,10 +60,17 @@ static void host_close(struct ipcshare__backend *be)
 	free(be);
 }
 
-static int host_bare_tgid(struct ipcshare__backend *be, uint32_t *tgid)
+/* No driver is called anyway; the offers end with the broker. */
+static void host_forget(struct ipcshare__backend *be)
+{
+	(void)be;
+}
+
+static int host_identify(struct ipcshare__backend *be, uint32_t *tgid, int *device)
 {
 	(void)be;
 	*tgid = ipcshare__outermost_tgid();
+	*device = -1;
 	return 0;
 }
 
@@ -77,7 +86,7 @@ static int memory_new(struct ipcshare__memory *out, void *base, size_t length,
 		return ipcshare__fail_errno(ENOMEM, "alloc", "one more allocation");
 	}
 	m->memfd = *memfd;
-	*out = (struct ipcshare__memory){ base, length, m };
+	*out = (struct ipcshare__memory){ base, length, base, length, m };
 	return 0;
 }
 
@@ -182,8 +191,8 @@ static int import_one(struct ipcshare__import *im, const struct ipcshare__host_k
 		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
 				      "the region has %ju bytes, its descriptor says %ju",
 				      (uintmax_t)got->length, (uintmax_t)im->length);
-	return ipcshare__memfd_map(fd, key->inode, got->offset, got->length, im->access, &im->base,
-				   &im->mapped);
+	return ipcshare__memfd_map(fd, key->inode, got->offset, got->length, im->access, &im->out.base,
+				   &im->out.mapped);
 }
 
 /* Each failure overwrites the last error; the caller is to see the first. */
@@ -258,10 +267,17 @@ static int host_import(struct ipcshare__backend *be, uint64_t endpoint,
 	return first.status;
 }
 
-static void host_close_import(struct ipcshare__backend *be, void *base, size_t mapped)
+static void host_close_import(struct ipcshare__backend *be, struct ipcshare__imported *imported)
 {
 	(void)be;
-	munmap(base, mapped);
+	munmap(imported->base, imported->mapped);
+}
+
+static int host_copy(struct ipcshare__backend *be, void *dst, const void *src, size_t n)
+{
+	(void)be;
+	memcpy(dst, src, n);
+	return 0;
 }
 
 const struct ipcshare__backend_ops ipcshare__host_ops = {
@@ -271,7 +287,8 @@ const struct ipcshare__backend_ops ipcshare__host_ops = {
 	.probe = host_probe,
 	.open = host_open,
 	.close = host_close,
-	.bare_tgid = host_bare_tgid,
+	.forget = host_forget,
+	.identify = host_identify,
 	.alloc = host_alloc,
 	.adopt = host_adopt,
 	.release = host_release,
@@ -281,4 +298,19 @@ const struct ipcshare__backend_ops ipcshare__host_ops = {
 	.close_export = host_close_export,
 	.import_keys = host_import,
 	.close_import = host_close_import,
+	.copy = host_copy,
+	.copy_pieces = ipcshare__host_copy_pieces,
+	.plan_create = ipcshare__host_plan_create,
+	.plan_run = ipcshare__host_plan_run,
+	.plan_free = ipcshare__host_plan_free,
+	.stream_create = ipcshare__host_stream_create,
+	.stream_destroy = ipcshare__host_stream_destroy,
+	.stream_synchronise = ipcshare__host_stream_synchronise,
+	.notify_create = ipcshare__host_notify_create,
+	.notify_export = ipcshare__host_notify_export,
+	.notify_allow = ipcshare__host_notify_allow,
+	.notify_import = ipcshare__host_notify_import,
+	.notify_record = ipcshare__host_notify_record,
+	.notify_wait = ipcshare__host_notify_wait,
+	.notify_destroy = ipcshare__host_notify_destroy,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "memory/index.h"
+#include "base/index.h"
 
 #include <ipcshare.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* An ordered index of address ranges that don't overlap. Callers lock. */
-#ifndef IPCSHARE_MEMORY_INDEX_H
-#define IPCSHARE_MEMORY_INDEX_H
+#ifndef IPCSHARE_BASE_INDEX_H
+#define IPCSHARE_BASE_INDEX_H
 
 #include <stddef.h>
 #include <stdint.h>
