@@ -71,14 +71,14 @@ static void table_remove(struct ipcshare__regions *t, struct ipcshare__region *r
 	slot_give_back(t, r->id);
 }
 
-static void region_lock_busy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+void ipcshare__region_take(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	while (r->busy)
 		pthread_cond_wait(&ctx->changed, &ctx->lock);
 	r->busy = true;
 }
 
-static void region_unlock_busy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+void ipcshare__region_let(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	r->busy = false;
 	pthread_cond_broadcast(&ctx->changed);
@@ -259,7 +259,7 @@ static int free_begin(struct ipcshare_ctx *ctx, void *ptr, bool registered, cons
 				      "process hold it",
 				      ptr, r->users);
 	r->freeing = true;
-	region_lock_busy(ctx, r);
+	ipcshare__region_take(ctx, r);
 	*out = r;
 	return 0;
 }
@@ -282,7 +282,7 @@ static int region_end(struct ipcshare_ctx *ctx, void *ptr, bool registered, cons
 	err = region_retire(ctx, r);
 	pthread_mutex_lock(&ctx->lock);
 	r->freeing = false;
-	region_unlock_busy(ctx, r);
+	ipcshare__region_let(ctx, r);
 	if (!err)
 		table_remove(&ctx->regions, r);
 	pthread_mutex_unlock(&ctx->lock);
@@ -545,116 +545,4 @@ void ipcshare__region_drop_local(uint64_t endpoint, uint32_t id, uint32_t genera
 	struct local l = { endpoint, id, generation, -1, NULL };
 
 	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
-}
-
-/* ---- Publish: export, protect, whitelist ---- */
-
-static int publish_export(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags)
-{
-	bool open = flags & IPCSHARE_SHARE_OPEN;
-	uint64_t start = ipcshare__now_ns();
-	int err;
-
-	if (r->exported && r->open && !open && !(flags & IPCSHARE__OPEN_OR_NOT))
-		return ipcshare__fail(IPCSHARE_ERR_OPEN_EXPORT, "export",
-				      "pass IPCSHARE_SHARE_OPEN again, or use another allocation",
-				      "the allocation was exported without a whitelist before, which "
-				      "can't be undone");
-	if (r->exported)
-		return 0;
-	err = ctx->backend->ops->export_key(ctx->backend, &r->mem,
-					    open ? IPCSHARE__EXPORT_OPEN : 0, r->key);
-	if (err)
-		return err;
-	ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_EXPORT, 1, start);
-	ipcshare__count(&ctx->counters.open_exports, open);
-	r->exported = true;
-	r->open = open;
-	return 0;
-}
-
-static int publish_protect(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags)
-{
-	bool read_only = flags & IPCSHARE_READ_ONLY;
-	int err;
-
-	if (r->read_only && !read_only)
-		return ipcshare__fail(IPCSHARE_ERR_READ_ONLY, "export",
-				      "pass IPCSHARE_READ_ONLY again, or use another allocation",
-				      "the allocation was shared read-only before, which can't be "
-				      "undone");
-	if (r->read_only || !read_only)
-		return 0;
-	err = ctx->backend->ops->protect(ctx->backend, &r->mem);
-	if (!err)
-		r->read_only = true;
-	return err;
-}
-
-static bool is_told(const struct ipcshare__region *r, uint64_t endpoint,
-		    enum ipcshare__access access)
-{
-	for (size_t i = 0; i < r->ntold; i++)
-		if (r->told[i].endpoint == endpoint &&
-		    (r->told[i].access == access || r->told[i].access == IPCSHARE__READ_WRITE))
-			return true;
-	return false;
-}
-
-static uint64_t allow_calls(const struct ipcshare_ctx *ctx, size_t n)
-{
-	size_t batch = ctx->backend->ops->ids_per_allow;
-
-	return batch ? (n + batch - 1) / batch : 1;
-}
-
-static int publish_allow(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags,
-			 const struct ipcshare__identity *ids, size_t n)
-{
-	enum ipcshare__access access =
-		flags & IPCSHARE_READ_ONLY ? IPCSHARE__READ_ONLY : IPCSHARE__READ_WRITE;
-	struct ipcshare__identity *missing = malloc((n + 1) * sizeof(*missing));
-	struct ipcshare__told *told = realloc(r->told, (r->ntold + n + 1) * sizeof(*told));
-	uint64_t start = ipcshare__now_ns();
-	size_t nmissing = 0;
-	int err = 0;
-
-	if (told)
-		r->told = told;
-	if (!told || !missing) {
-		free(missing);
-		return ipcshare__fail_errno(ENOMEM, "whitelist", "%zu more entries", n);
-	}
-	for (size_t i = 0; i < n; i++)
-		if (!is_told(r, ids[i].endpoint, access))
-			missing[nmissing++] = ids[i];
-	if (nmissing && !r->open) {
-		err = ctx->backend->ops->allow(ctx->backend, &r->mem, missing, nmissing, access);
-		if (!err)
-			ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_ALLOW,
-					      allow_calls(ctx, nmissing), start);
-	}
-	for (size_t i = 0; i < nmissing && !err; i++)
-		r->told[r->ntold++] = (struct ipcshare__told){ missing[i].endpoint, access };
-	free(missing);
-	return err;
-}
-
-int ipcshare__region_publish(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags,
-			     const struct ipcshare__identity *ids, size_t n)
-{
-	int err;
-
-	pthread_mutex_lock(&ctx->lock);
-	region_lock_busy(ctx, r);
-	pthread_mutex_unlock(&ctx->lock);
-	err = publish_export(ctx, r, flags);
-	if (!err)
-		err = publish_protect(ctx, r, flags);
-	if (!err && n)
-		err = publish_allow(ctx, r, flags, ids, n);
-	pthread_mutex_lock(&ctx->lock);
-	region_unlock_busy(ctx, r);
-	pthread_mutex_unlock(&ctx->lock);
-	return err;
 }

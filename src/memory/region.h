@@ -76,6 +76,13 @@ void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *re
 int ipcshare__region_publish(struct ipcshare_ctx *ctx, struct ipcshare__region *region,
 			     unsigned flags, const struct ipcshare__identity *ids, size_t n);
 
+/*
+ * One thread at a time exports, allows or frees a region, with no lock held meanwhile: others wait
+ * in take() for its let(). Locked.
+ */
+void ipcshare__region_take(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+void ipcshare__region_let(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+
 /* The same process on both ends: hold and drop a region of any context of this process. */
 int ipcshare__region_hold_local(uint64_t endpoint, uint32_t id, uint32_t generation, void **base,
 				size_t *length);

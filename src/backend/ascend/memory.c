@@ -127,15 +127,21 @@ struct extent {
 	size_t page;
 };
 
-/* Bytes of a page at @p, 0 if the runtime doesn't say. */
-static size_t page_at(const struct acl *acl, const void *p)
+/* Bytes of a page at @p, 0 if the runtime doesn't say. It may say that it's no device memory. */
+static size_t page_at(const struct acl *acl, const void *p, bool *is_other)
 {
-	struct acl_ptr_attributes attributes = { 0 };
+	struct acl_ptr_attributes at = { 0 };
 
-	if (!acl->aclrtPointerGetAttributes || acl->aclrtPointerGetAttributes(p, &attributes) ||
-	    attributes.page_size & (attributes.page_size - 1) || attributes.page_size < ACL_PAGE)
+	*is_other = false;
+	if (!acl->aclrtPointerGetAttributes)
 		return 0;
-	return attributes.page_size;
+	if (acl->aclrtPointerGetAttributes(p, &at)) {
+		acl->aclGetRecentErrMsg(); /* no failure: nobody is to read of it later */
+		return 0;
+	}
+	*is_other = at.location_type != ACL_LOCATION_DEVICE &&
+		    at.location_type != ACL_LOCATION_MANAGED;
+	return at.page_size & (at.page_size - 1) || at.page_size < ACL_PAGE ? 0 : at.page_size;
 }
 
 static int range_fail(const struct acl *acl, int code)
@@ -154,7 +160,8 @@ static int range_fail(const struct acl *acl, int code)
  */
 static int extent_find(const struct acl *acl, void *base, size_t length, struct extent *out)
 {
-	size_t page = page_at(acl, base), size = length;
+	bool is_other;
+	size_t page = page_at(acl, base, &is_other), size = length;
 	void *start = base;
 	uintptr_t end;
 	int code;
@@ -163,6 +170,10 @@ static int extent_find(const struct acl *acl, void *base, size_t length, struct 
 		code = acl->aclrtMemGetAddressRange(base, &start, &size);
 		if (code)
 			return range_fail(acl, code);
+	} else if (is_other) {
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register",
+				      "is it memory of aclrtMalloc() on this device?",
+				      "%p is no device memory", base);
 	}
 	if ((uintptr_t)start > (uintptr_t)base ||
 	    (uintptr_t)base - (uintptr_t)start > size ||
