@@ -35,6 +35,11 @@ struct ipcshare_counters team_counters(struct ipcshare_ctx *ctx)
 	return c;
 }
 
+uint64_t team_calls_of(struct ipcshare_ctx *ctx, enum ipcshare_call call)
+{
+	return team_counters(ctx).calls[call];
+}
+
 uint64_t team_calls(struct ipcshare_ctx *ctx)
 {
 	struct ipcshare_counters c = team_counters(ctx);
@@ -68,6 +73,28 @@ void team_leave(struct team *t)
 {
 	team_leave_quietly(t);
 	CHECK_NOTHING_LEAKED(&t->before);
+}
+
+struct ipcshare_set *team_share(struct team *t, const struct ipcshare_buf *bufs, size_t n,
+				unsigned flags)
+{
+	struct ipcshare_set *set = NULL;
+
+	REQUIRE_OK(ipcshare_share(t->group, bufs, n, flags, &set));
+	return set;
+}
+
+int team_live(struct team *t, struct test_rank *me)
+{
+	struct ipcshare_buf buf = { team_alloc(t->ctx, 100), 100 };
+	struct ipcshare_set *set = NULL;
+	int err = ipcshare_group_create(t->ctx, &me->bootstrap, &t->group);
+
+	if (!err)
+		err = ipcshare_share(t->group, &buf, 1, 0, &set);
+	if (!err)
+		err = ipcshare_set_free(set);
+	return err;
 }
 
 /* A connection that a broker of this process has accepted: it bears the listener's name. */
@@ -143,7 +170,8 @@ void team_check_leaks(struct test_at at, struct test_rank *me, const struct test
 
 /* ---- A bootstrap for one ---- */
 
-static int gather_one(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len, void *all)
+static int gather_one(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len,
+		      void *all)
 {
 	(void)arg;
 	(void)wait;

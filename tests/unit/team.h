@@ -10,7 +10,8 @@ struct ipcshare_ctx *team_open(unsigned timeout_ms);
 void *team_alloc(struct ipcshare_ctx *ctx, size_t len);
 
 struct ipcshare_counters team_counters(struct ipcshare_ctx *ctx);
-/* Backend calls of all kinds. */
+/* Backend calls of one kind, and of all. */
+uint64_t team_calls_of(struct ipcshare_ctx *ctx, enum ipcshare_call call);
 uint64_t team_calls(struct ipcshare_ctx *ctx);
 
 /* A rank with its context in a group of all ranks, and what it held before. */
@@ -28,6 +29,17 @@ void team_join_for(struct test_rank *me, unsigned timeout_ms, struct team *t);
 void team_leave(struct team *t);
 /* For ranks that are threads: others of the process still hold things. */
 void team_leave_quietly(struct team *t);
+
+/* Share what must work: on failure the rank ends. */
+struct ipcshare_set *team_share(struct team *t, const struct ipcshare_buf *bufs, size_t n,
+				unsigned flags);
+/*
+ * Everything a group does (create it, share, free the set), until the first failure: its status. The
+ * bootstrap is used TEAM_CREATE times to create, then three times to share, then once.
+ */
+#define TEAM_CREATE 3
+#define TEAM_USES 7
+int team_live(struct team *t, struct test_rank *me);
 
 /*
  * What a rank holds while its context is open: all ranks take part, and nobody goes on before all

@@ -128,6 +128,7 @@ static void two_contexts_do_not_disturb_each_other(void)
 	void *p = team_alloc(one, 100);
 
 	CHECK(one != two, "they are one");
+	CHECK_STR(ipcshare_backend(one), "host");
 	CHECK_INT(team_counters(one).allocations, 1);
 	CHECK_INT(team_counters(two).allocations, 0);
 	CHECK_STATUS(ipcshare_close(two), 0);
@@ -189,6 +190,7 @@ static void check_context_gone(struct objects *o, int status)
 	struct ipcshare_identity id;
 	void *p;
 
+	CHECK_PTR(ipcshare_backend(o->ctx), NULL);
 	CHECK_FAILS(ipcshare_close(o->ctx), status);
 	CHECK_FAILS(ipcshare_counters(o->ctx, &counters), status);
 	CHECK_FAILS(ipcshare_alloc(o->ctx, 1, &p), status);
@@ -343,7 +345,7 @@ static void is_a_fork(int channel, void *arg)
 	CHECK_STATUS(ipcshare_abandon(mine.ctx), 0);
 	CHECK_STATUS(ipcshare_abandon(o->ctx), 0);
 	CHECK_INT(o->released, 1);
-	test_resources(&inside); /* as before there was any context: nothing was inherited for good */
+	test_resources(&inside); /* as before there was any context */
 	CHECK_INT(inside.memfd_maps, before.memfd_maps);
 	check_context_gone(o, IPCSHARE_ERR_CLOSED);
 	check_rest_gone(o, IPCSHARE_ERR_CLOSED);

@@ -36,7 +36,8 @@ static uint64_t calls(enum ipcshare_call call)
 
 static void memory_of_any_size_is_zeroed_aligned_and_counted(void)
 {
-	static const size_t sizes[] = { 1, 2, 63, 64, 4095, 4096, 4097, 100000, 1 << 20, (4 << 20) + 1 };
+	static const size_t sizes[] = { 1,    2,    63,     64,      4095,
+					4096, 4097, 100000, 1 << 20, (4 << 20) + 1 };
 	const size_t n = sizeof(sizes) / sizeof(sizes[0]);
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), total = 0;
 	void *p[sizeof(sizes) / sizeof(sizes[0])];

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Bootstraps that fail, and ranks that don't do the same: nobody waits for ever. */
+#include "base/clock.h"
+#include "team.h"
+
+#define MS 1000000u
+
+/* ---- Callbacks that fail ---- */
+
+struct failing {
+	int use, with;
+};
+
+static void lives_with_a_failing_callback(struct test_rank *me, void *arg)
+{
+	const struct failing *f = arg;
+	struct team t = { .rank = me->rank };
+	uint64_t start;
+	int err;
+
+	test_resources(&t.before);
+	t.ctx = team_open(f->use <= TEAM_CREATE ? 1000 : 20000);
+	CHECK_FAILS(ipcshare_alloc(t.ctx, 0, NULL), IPCSHARE_ERR_INVALID); /* an older failure */
+	test_rank_barrier(me, 1);
+	start = ipcshare__now_ns();
+	err = team_live(&t, me);
+	/* Before the ranks have met, those that wait can only see that the deadline passes. */
+	if (me->rank == 1 || f->use > TEAM_CREATE)
+		CHECK_FAILS(err, IPCSHARE_ERR_BOOTSTRAP);
+	else
+		CHECK(err == IPCSHARE_ERR_BOOTSTRAP || err == IPCSHARE_ERR_TIMEOUT, "%s",
+		      ipcshare_status_name(err));
+	if (me->rank == 1)
+		CHECK_HAS(ipcshare_last_error()->text, "bootstrap");
+	else if (f->use > TEAM_CREATE)
+		CHECK_INT(ipcshare_last_error()->rank, 1);
+	CHECK(ipcshare__now_ns() - start < 15000 * (uint64_t)MS, "it waited for the deadline");
+	CHECK_INT(!!t.group, f->use > TEAM_CREATE);
+	if (t.group) {
+		struct ipcshare_set *set;
+
+		CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &set), IPCSHARE_ERR_BOOTSTRAP);
+		CHECK_STATUS(ipcshare_group_free(t.group), 0);
+		CHECK_INT(me->released, 1);
+		CHECK(me->broken, "release() could wait for ever");
+	}
+	test_rank_barrier(me, 1); /* peers may still have had a set */
+	CHECK_STATUS(ipcshare_close(t.ctx), 0);
+	CHECK_NOTHING_LEAKED(&t.before);
+}
+
+static void fail_at(int use, int with)
+{
+	struct failing f = { use, with };
+	struct test_ranks o = {
+		.nranks = 3, .fn = lives_with_a_failing_callback, .arg = &f,
+		.fail_rank = 1, .fail_use = use, .fail_with = with,
+	};
+
+	test_ranks_with(&o);
+}
+
+static void a_callback_that_fails_once_fails_every_rank(void)
+{
+	for (int use = 1; use <= TEAM_USES; use++)
+		fail_at(use, 0);
+}
+
+/* Numbers that look like statuses of ours, one of them that of the last error. */
+static void what_a_callback_returns_is_not_taken_for_a_status(void)
+{
+	fail_at(4, IPCSHARE_ERR_INVALID);
+	fail_at(4, IPCSHARE_ERR_STALE);
+	fail_at(5, -1000);
+}
+
+static void fails_at_the_end(struct test_rank *me, void *arg)
+{
+	struct team t;
+
+	(void)arg;
+	team_join_for(me, 20000, &t);
+	team_leave(&t); /* 0 all the same */
+	CHECK_INT(me->released, 1);
+	CHECK(me->broken, "release() could wait for ever");
+}
+
+static void a_group_is_freed_although_its_last_exchange_fails(void)
+{
+	struct test_ranks o = {
+		.nranks = 2, .fn = fails_at_the_end, .fail_rank = 1, .fail_use = 4,
+	};
+
+	test_ranks_with(&o);
+}
+
+/* ---- Ranks that don't do the same ---- */
+
+static void calls_something_else(struct test_rank *me, void *arg)
+{
+	struct ipcshare_set *set = NULL, *other = NULL;
+	struct team t;
+	int err;
+
+	(void)arg;
+	team_join_for(me, 20000, &t);
+	REQUIRE_OK(ipcshare_share(t.group, NULL, 0, 0, &set));
+	err = me->rank == 1 ? ipcshare_set_free(set)
+			    : ipcshare_share(t.group, NULL, 0, 0, &other);
+	CHECK_FAILS(err, IPCSHARE_ERR_MISMATCH);
+	CHECK_HAS(ipcshare_last_error()->text, "ipcshare_set_free");
+	CHECK_HAS(ipcshare_last_error()->text, "ipcshare_share");
+	CHECK_PTR(other, NULL);
+	if (me->rank != 1)
+		CHECK_FAILS(ipcshare_set_free(set), IPCSHARE_ERR_MISMATCH); /* it is freed */
+	CHECK_INT(team_counters(t.ctx).sets, 0);
+	team_leave(&t);
+}
+
+static void different_calls_are_a_mismatch_on_all(void)
+{
+	test_ranks(3, calls_something_else, NULL);
+}
+
+static void frees_in_another_order(struct test_rank *me, void *arg)
+{
+	struct ipcshare_set *set[2];
+	struct team t;
+
+	(void)arg;
+	team_join_for(me, 20000, &t);
+	for (int i = 0; i < 2; i++)
+		REQUIRE_OK(ipcshare_share(t.group, NULL, 0, 0, &set[i]));
+	CHECK_FAILS(ipcshare_set_free(set[me->rank]), IPCSHARE_ERR_MISMATCH);
+	CHECK_FAILS(ipcshare_set_free(set[!me->rank]), IPCSHARE_ERR_MISMATCH);
+	CHECK_FAILS(ipcshare_set_free(set[0]), IPCSHARE_ERR_CLOSED);
+	team_leave(&t);
+}
+
+static void sets_freed_in_another_order_are_a_mismatch(void)
+{
+	test_ranks(2, frees_in_another_order, NULL);
+}
+
+static void waits_for_one_that_never_calls(struct test_rank *me, void *arg)
+{
+	struct ipcshare_set *set = NULL;
+	uint64_t start;
+	struct team t;
+
+	(void)arg;
+	team_join_for(me, 1000, &t);
+	start = ipcshare__now_ns(); /* before any rank's wait begins, for they tell each other */
+	test_rank_barrier(me, 1);
+	if (me->rank != 1) {
+		CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &set), IPCSHARE_ERR_TIMEOUT);
+		CHECK(ipcshare__now_ns() - start >= 1000 * (uint64_t)MS, "that was too early");
+		CHECK_INT(ipcshare_last_error()->rank, 1);
+		CHECK_PTR(set, NULL);
+	}
+	test_rank_barrier(me, 1);
+	if (me->rank == 1) /* too late, and it hears so at once */
+		CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &set), IPCSHARE_ERR_TIMEOUT);
+	team_leave(&t);
+}
+
+static void a_rank_that_never_calls_is_named_at_the_deadline(void)
+{
+	test_ranks(3, waits_for_one_that_never_calls, NULL);
+}
+
+TEST_SUITE(group_faults, NULL, NULL,
+	TEST(a_callback_that_fails_once_fails_every_rank),
+	TEST(what_a_callback_returns_is_not_taken_for_a_status),
+	TEST(a_group_is_freed_although_its_last_exchange_fails),
+	TEST(different_calls_are_a_mismatch_on_all),
+	TEST(sets_freed_in_another_order_are_a_mismatch),
+	TEST(a_rank_that_never_calls_is_named_at_the_deadline));
