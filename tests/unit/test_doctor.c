@@ -296,6 +296,19 @@ static int run_emulated(const char *release, const char *variables, const char *
 	return run(all, arguments);
 }
 
+/* A path that is longer than a line is broken, as any long word is. */
+static const char *without_spaces(const char *text)
+{
+	static char out[1024];
+	size_t n = 0;
+
+	for (; *text && n + 1 < sizeof(out); text++)
+		if (*text != ' ')
+			out[n++] = *text;
+	out[n] = '\0';
+	return out;
+}
+
 static void all_is_well_on_the_emulator(void)
 {
 	static const char *const names[] = {
@@ -309,7 +322,7 @@ static void all_is_well_on_the_emulator(void)
 	CHECK_INT(run_emulated("", "", "--doctor"), 0);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		CHECK(!strncmp(ASCEND(names[i]), "ok ", 3), "%s: %s", names[i], ASCEND(names[i]));
-	CHECK_HAS(ASCEND("runtime library"), emulator());
+	CHECK_HAS(without_spaces(ASCEND("runtime library")), emulator());
 	CHECK_HAS(ASCEND("runtime library"), "an emulator");
 	CHECK_HAS(ASCEND("version"), "CANN ");
 	CHECK_HAS(ASCEND("version"), "ACL 1.");
