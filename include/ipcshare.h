@@ -569,9 +569,10 @@ IPCSHARE_API int ipcshare_pack_handle(struct ipcshare_ctx *ctx, const void *ptr,
  * @peers: @n identities from their ipcshare_self(); those allowed before are skipped
  * @flags: 0, or IPCSHARE_READ_ONLY as given to ipcshare_pack()
  *
- * Must come before their ipcshare_map(). Lasts until the memory is freed.
+ * Must come before their ipcshare_map(). Lasts until the memory is freed. Memory that was exported
+ * with IPCSHARE_SHARE_OPEN needs it not, and stays open.
  * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE; ERR_PROTOCOL an identity is malformed;
- *         ERR_OTHER_NODE; ERR_READ_ONLY; ERR_OPEN_EXPORT; ERR_NO_MEMORY
+ *         ERR_OTHER_NODE; ERR_READ_ONLY; ERR_NO_MEMORY
  */
 IPCSHARE_API int ipcshare_allow(struct ipcshare_ctx *ctx, const void *ptr,
 				const struct ipcshare_identity *peers, size_t n, unsigned flags);
