@@ -582,9 +582,9 @@ IPCSHARE_API int ipcshare_allow(struct ipcshare_ctx *ctx, const void *ptr,
  *
  * Every map needs an ipcshare_unmap(). An allocation is imported once, whatever is mapped of it.
  * Return: 0; ERR_INVALID; ERR_PROTOCOL, ERR_VERSION malformed or altered bytes; ERR_NOT_ALLOWED;
- *         ERR_STALE; ERR_READ_ONLY; ERR_MISMATCH another backend's; ERR_UNREACHABLE the owner has
- *         ended, closed its context, or runs on another node; ERR_PEER_DEAD; ERR_TIMEOUT;
- *         ERR_NO_MEMORY; ERR_LIMIT
+ *         ERR_STALE; ERR_BUSY its owner is just freeing it (if that is refused, a later map works);
+ *         ERR_READ_ONLY; ERR_MISMATCH another backend's; ERR_UNREACHABLE the owner has ended, closed
+ *         its context, or runs on another node; ERR_PEER_DEAD; ERR_TIMEOUT; ERR_NO_MEMORY; ERR_LIMIT
  */
 IPCSHARE_API int ipcshare_map(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
 			      void **out);

@@ -105,6 +105,12 @@ struct ipcshare__backend_ops {
 	int (*protect)(struct ipcshare__backend *be, struct ipcshare__memory *mem);
 	int (*allow)(struct ipcshare__backend *be, struct ipcshare__memory *mem,
 		     const struct ipcshare__identity *ids, size_t n, enum ipcshare__access access);
+	/*
+	 * While @paused nobody can import it, for its owner asks the importers to let go: what came in
+	 * behind the question would be there unseen. Where the driver takes mappings away from importers
+	 * when the export is closed, there is nothing to do.
+	 */
+	void (*pause_export)(struct ipcshare__backend *be, struct ipcshare__memory *mem, int paused);
 	void (*close_export)(struct ipcshare__backend *be, struct ipcshare__memory *mem);
 
 	/*

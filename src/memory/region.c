@@ -193,16 +193,26 @@ static int retire_at(struct ipcshare_ctx *ctx, uint64_t endpoint, uint32_t regio
 	return 0;
 }
 
+static void region_pause(struct ipcshare_ctx *ctx, struct ipcshare__region *r, bool paused)
+{
+	if (r->exported)
+		ctx->backend->ops->pause_export(ctx->backend, &r->mem, paused);
+}
+
 /*
- * No peer maps it any more; busy is held, the lock isn't. If one still uses it, those that were asked
- * before stay on the list: they are whitelisted, and may map it again.
+ * No peer maps it any more, and none can until it is resumed; busy is held, the lock isn't. If one
+ * still uses it, those that were asked before stay on the list: they are whitelisted, and may map it
+ * again.
  */
 static int region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	int err = 0;
 
+	region_pause(ctx, r, true);
 	for (size_t i = 0; i < r->ntold && !err; i++)
 		err = retire_at(ctx, r->told[i].endpoint, r->id, r->generation);
+	if (err)
+		region_pause(ctx, r, false);
 	return err;
 }
 
@@ -332,6 +342,9 @@ static void close_undo(struct ipcshare_ctx *ctx)
 {
 	const struct ipcshare__regions *t = &ctx->regions;
 
+	for (uint32_t i = 0; i < t->nslots; i++)
+		if (t->slots[i].region)
+			region_pause(ctx, t->slots[i].region, false);
 	pthread_mutex_lock(&ctx->lock);
 	for (uint32_t i = 0; i < t->nslots; i++)
 		if (t->slots[i].region)

@@ -142,6 +142,16 @@ static void withdrawn_memory_is_stale(void)
 	CHECK_STATUS(offered_get(RW), IPCSHARE_ERR_STALE);
 }
 
+static void paused_memory_is_busy_for_who_may_have_it(void)
+{
+	ipcshare__broker_pause(broker, offer, 1);
+	CHECK_STATUS(offered_get(RW), IPCSHARE_ERR_NOT_ALLOWED);
+	offered_allow(&me, RW);
+	CHECK_STATUS(offered_get(RW), IPCSHARE_ERR_BUSY);
+	ipcshare__broker_pause(broker, offer, 0);
+	CHECK_STATUS(offered_get(RW), 0);
+}
+
 static void a_read_only_grant_gives_no_write_access(void)
 {
 	offered_allow(&me, RO);
@@ -370,6 +380,7 @@ TEST_SUITE(broker, offered_start, offered_stop,
 	TEST(a_recycled_pid_gets_nothing),
 	TEST(a_wrong_secret_is_stale),
 	TEST(withdrawn_memory_is_stale),
+	TEST(paused_memory_is_busy_for_who_may_have_it),
 	TEST(a_read_only_grant_gives_no_write_access),
 	TEST(an_open_offer_is_for_every_process_of_the_user),
 	TEST(a_full_batch_with_one_bad_key_fails_only_that),

@@ -98,6 +98,15 @@ static int ascend_identify(struct ipcshare__backend *be, uint32_t *tgid, int *de
 	return 0;
 }
 
+/* The driver knows no such state: closing the export makes a mapping that came late unusable. */
+static void ascend_pause_export(struct ipcshare__backend *be, struct ipcshare__memory *mem,
+				int paused)
+{
+	(void)be;
+	(void)mem;
+	(void)paused;
+}
+
 const struct ipcshare__backend_ops ipcshare__ascend_ops = {
 	.name = "ascend",
 	.text = "device memory of Ascend 910B and 910C",
@@ -114,6 +123,7 @@ const struct ipcshare__backend_ops ipcshare__ascend_ops = {
 	.export_key = ipcshare__ascend_export,
 	.protect = ipcshare__ascend_protect,
 	.allow = ipcshare__ascend_allow,
+	.pause_export = ascend_pause_export,
 	.close_export = ipcshare__ascend_close_export,
 	.import_keys = ipcshare__ascend_import,
 	.close_import = ipcshare__ascend_close_import,

@@ -415,6 +415,13 @@ int ipcshare__broker_allow(struct ipcshare__broker *b, struct ipcshare__offer *o
 	return err ? ipcshare__fail_errno(ENOMEM, "whitelist", "%zu more entries", n) : 0;
 }
 
+void ipcshare__broker_pause(struct ipcshare__broker *b, struct ipcshare__offer *offer, int paused)
+{
+	pthread_mutex_lock(&b->lock);
+	offer->paused = paused;
+	pthread_mutex_unlock(&b->lock);
+}
+
 void ipcshare__broker_withdraw(struct ipcshare__broker *b, struct ipcshare__offer *offer)
 {
 	pthread_mutex_lock(&b->lock);

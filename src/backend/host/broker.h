@@ -35,6 +35,9 @@ const uint64_t *ipcshare__offer_secret(const struct ipcshare__offer *offer);
 int ipcshare__broker_allow(struct ipcshare__broker *broker, struct ipcshare__offer *offer,
 			   const struct ipcshare__identity *ids, size_t n,
 			   enum ipcshare__access access);
+/* While @paused whoever may have it is answered IPCSHARE_ERR_BUSY. */
+void ipcshare__broker_pause(struct ipcshare__broker *broker, struct ipcshare__offer *offer,
+			    int paused);
 void ipcshare__broker_withdraw(struct ipcshare__broker *broker, struct ipcshare__offer *offer);
 
 #endif

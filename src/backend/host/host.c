@@ -156,6 +156,13 @@ static int host_allow(struct ipcshare__backend *be, struct ipcshare__memory *mem
 	return ipcshare__broker_allow(((struct host *)be)->broker, m->offer, ids, n, access);
 }
 
+static void host_pause_export(struct ipcshare__backend *be, struct ipcshare__memory *mem, int paused)
+{
+	struct host_memory *m = mem->priv;
+
+	ipcshare__broker_pause(((struct host *)be)->broker, m->offer, paused);
+}
+
 static void host_close_export(struct ipcshare__backend *be, struct ipcshare__memory *mem)
 {
 	struct host_memory *m = mem->priv;
@@ -174,6 +181,8 @@ static const char *hint_for(int status)
 		       "needs its own ipcshare_self()";
 	case IPCSHARE_ERR_STALE:
 		return "the owner has freed it, or the key was altered; share it anew";
+	case IPCSHARE_ERR_BUSY:
+		return "its owner frees it at this moment; if that is refused, it can be mapped again";
 	case IPCSHARE_ERR_READ_ONLY:
 		return "it was shared with IPCSHARE_READ_ONLY";
 	default:
@@ -295,6 +304,7 @@ const struct ipcshare__backend_ops ipcshare__host_ops = {
 	.export_key = host_export,
 	.protect = host_protect,
 	.allow = host_allow,
+	.pause_export = host_pause_export,
 	.close_export = host_close_export,
 	.import_keys = host_import,
 	.close_import = host_close_import,

@@ -125,6 +125,8 @@ int ipcshare__offers_find(const struct ipcshare__offers *offers,
 		return IPCSHARE_ERR_NOT_ALLOWED;
 	if (grant && grant->access == IPCSHARE__READ_ONLY && get->access != IPCSHARE__READ_ONLY)
 		return IPCSHARE_ERR_READ_ONLY;
+	if (o->paused)
+		return IPCSHARE_ERR_BUSY;
 	*out = o;
 	return 0;
 }

@@ -19,6 +19,7 @@ struct ipcshare__offer {
 	int fd; /* the memory's own; the offer only borrows it */
 	uint64_t offset, length;
 	int open;
+	int paused;
 	struct ipcshare__grant *grants;
 	size_t ngrants, capacity;
 };
