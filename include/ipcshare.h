@@ -53,7 +53,7 @@ extern "C" {
 	X(ERR_RANGE, -9, "the buffer runs past the end of its allocation")                         \
 	X(ERR_BUSY, -10, "still in use: shared, mapped by a peer, or owning live objects")         \
 	X(ERR_READ_ONLY, -11, "write access to memory that was shared read-only")                  \
-	X(ERR_OPEN_EXPORT, -12, "the allocation was exported without a whitelist before")          \
+	X(ERR_OPEN_EXPORT, -12, "the allocation was exported the other way before: open or listed") \
 	X(ERR_NOT_ALLOWED, -13, "this process is not on the owner's whitelist")                    \
 	X(ERR_STALE, -14, "the descriptor names memory that its owner has freed")                  \
 	X(ERR_PROTOCOL, -15, "bytes from another process are malformed or altered")                \
@@ -398,7 +398,10 @@ struct ipcshare_buf {
 					 * allocation and from then on: later attempts to share it
 					 * writable fail. The owner still writes. */
 #define IPCSHARE_SHARE_OPEN 0x2u	/* no whitelist: any process of this user that has the key
-					 * gets the memory. Counted in open_exports. */
+					 * gets the memory. Counted in open_exports. For the whole
+					 * allocation, from its first share on: an open one can't be
+					 * shared with a whitelist any more (ERR_OPEN_EXPORT), nor the
+					 * other way round. */
 #define IPCSHARE_ALL_OR_NOTHING 0x4u	/* one bad buffer on any rank fails the whole share; only
 					 * for ipcshare_share(), and set by any rank */
 

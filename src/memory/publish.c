@@ -18,6 +18,12 @@ static int publish_export(struct ipcshare_ctx *ctx, struct ipcshare__region *r, 
 				      "pass IPCSHARE_SHARE_OPEN again, or use another allocation",
 				      "the allocation was exported without a whitelist before, which "
 				      "can't be undone");
+	if (r->exported && !r->open && open)
+		return ipcshare__fail(IPCSHARE_ERR_OPEN_EXPORT, "export",
+				      "pass IPCSHARE_SHARE_OPEN when it is first shared, or use another "
+				      "allocation",
+				      "the allocation was exported with a whitelist before, which can't "
+				      "be undone");
 	if (r->exported)
 		return 0;
 	err = ctx->backend->ops->export_key(ctx->backend, &r->mem,

@@ -260,6 +260,22 @@ static void an_open_allocation_is_for_everybody_and_stays_so(void)
 	importer_dismiss(&im);
 }
 
+static void a_whitelisted_allocation_stays_so(void)
+{
+	struct ipcshare_packed packed, other = { { 1 } }, untouched = other;
+	struct importer im = importer_start();
+
+	owner_open();
+	packed = owner_pack(owned, OWNED, 0);
+	CHECK_FAILS(ipcshare_pack(owner, owned, OWNED, IPCSHARE_SHARE_OPEN, &other),
+		    IPCSHARE_ERR_OPEN_EXPORT);
+	CHECK_HAS(ipcshare_last_error()->text, "with a whitelist");
+	CHECK_MEM(&other, &untouched, sizeof(other));
+	CHECK_INT(team_counters(owner).open_exports, 0);
+	importer_check_refused(&im, &packed, IPCSHARE_ERR_NOT_ALLOWED);
+	importer_dismiss(&im);
+}
+
 /* ---- The end of memory, owners and importers ---- */
 
 static void memory_that_a_peer_maps_is_busy(void)
@@ -507,6 +523,7 @@ TEST_SUITE(onesided, owner_begin, owner_end,
 	TEST(freed_memory_is_stale),
 	TEST(read_only_is_held_by_the_kernel),
 	TEST(an_open_allocation_is_for_everybody_and_stays_so),
+	TEST(a_whitelisted_allocation_stays_so),
 	TEST(memory_that_a_peer_maps_is_busy),
 	TEST(a_peer_that_maps_again_is_asked_again),
 	TEST(an_importer_that_ended_holds_nothing),

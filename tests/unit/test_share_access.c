@@ -174,6 +174,10 @@ static void shares_open(struct test_rank *me, void *arg)
 	CHECK_INT(team_counters(t.ctx).open_exports, 1);
 	CHECK_INT(team_calls_of(t.ctx, IPCSHARE_CALL_ALLOW), 1);
 	try_as_stranger(&t, &listed, 0);
+	after = team_share(&t, &listed, 1, IPCSHARE_SHARE_OPEN); /* nor the reverse */
+	CHECK_STATUS(ipcshare_set_status(after, t.rank, 0), IPCSHARE_ERR_OPEN_EXPORT);
+	CHECK_STATUS(ipcshare_set_status(after, !t.rank, 0), IPCSHARE_ERR_OPEN_EXPORT);
+	CHECK_STATUS(ipcshare_set_free(after), 0);
 	CHECK_STATUS(ipcshare_set_free(set), 0);
 	team_leave(&t);
 }
