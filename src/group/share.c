@@ -46,11 +46,13 @@ static void regions_publish(struct ipcshare_share *s, size_t n, unsigned flags,
 
 	for (uint32_t i = 0; i < s->nregions; i++) {
 		struct ipcshare__region *r = s->regions[i];
-		int status = 0;
+		int status;
 
-		if (g->nothers) /* with nobody outside this process there is nothing to export */
+		if (g->nothers)
 			status = ipcshare__region_publish(g->ctx, r, flags & BUFFER_FLAGS,
 							  g->others, g->nothers);
+		else /* with nobody outside this process there is nothing to export */
+			status = ipcshare__region_protect(g->ctx, r, flags & BUFFER_FLAGS);
 		if (status)
 			mark_failed(ipcshare__blob_descriptors(s->blob), n, i, status, &s->bad);
 		wire[i] = (struct ipcshare__wire_region){

@@ -104,21 +104,41 @@ static int publish_allow(struct ipcshare_ctx *ctx, struct ipcshare__region *r, u
 	return err;
 }
 
+static void take(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	pthread_mutex_lock(&ctx->lock);
+	ipcshare__region_take(ctx, r);
+	pthread_mutex_unlock(&ctx->lock);
+}
+
+static void let(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	pthread_mutex_lock(&ctx->lock);
+	ipcshare__region_let(ctx, r);
+	pthread_mutex_unlock(&ctx->lock);
+}
+
+int ipcshare__region_protect(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags)
+{
+	int err;
+
+	take(ctx, r);
+	err = publish_protect(ctx, r, flags);
+	let(ctx, r);
+	return err;
+}
+
 int ipcshare__region_publish(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags,
 			     const struct ipcshare__identity *ids, size_t n)
 {
 	int err;
 
-	pthread_mutex_lock(&ctx->lock);
-	ipcshare__region_take(ctx, r);
-	pthread_mutex_unlock(&ctx->lock);
+	take(ctx, r);
 	err = publish_export(ctx, r, flags);
 	if (!err)
 		err = publish_protect(ctx, r, flags);
 	if (!err && n)
 		err = publish_allow(ctx, r, flags, ids, n);
-	pthread_mutex_lock(&ctx->lock);
-	ipcshare__region_let(ctx, r);
-	pthread_mutex_unlock(&ctx->lock);
+	let(ctx, r);
 	return err;
 }

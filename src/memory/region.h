@@ -76,6 +76,10 @@ void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *re
 int ipcshare__region_publish(struct ipcshare_ctx *ctx, struct ipcshare__region *region,
 			     unsigned flags, const struct ipcshare__identity *ids, size_t n);
 
+/* Of that, only what IPCSHARE_READ_ONLY means: where there is nobody to export it to. */
+int ipcshare__region_protect(struct ipcshare_ctx *ctx, struct ipcshare__region *region,
+			     unsigned flags);
+
 /*
  * One thread at a time exports, allows or frees a region, with no lock held meanwhile: others wait
  * in take() for its let(). Locked.

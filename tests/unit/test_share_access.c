@@ -119,6 +119,73 @@ static void read_only_may_follow_a_writable_share(void)
 	test_ranks(2, tightens, NULL);
 }
 
+/* Memory that nobody could write to so far is kept so, whoever it is shared with next. */
+static void check_stays_read_only(struct ipcshare_ctx *ctx, const struct ipcshare_buf *buf)
+{
+	struct ipcshare_packed packed;
+
+	CHECK_FAILS(ipcshare_pack(ctx, buf->ptr, buf->len, 0, &packed), IPCSHARE_ERR_READ_ONLY);
+	CHECK_STATUS(ipcshare_pack(ctx, buf->ptr, buf->len, IPCSHARE_READ_ONLY, &packed), 0);
+}
+
+static void shares_read_only_alone_first(struct test_rank *me, void *arg)
+{
+	struct ipcshare_group *alone;
+	struct ipcshare_set *set;
+	struct ipcshare_buf buf;
+	int peer = !me->rank;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	buf = (struct ipcshare_buf){ team_alloc(t.ctx, 100), 100 };
+	REQUIRE_OK(ipcshare_group_create(t.ctx, &team_alone, &alone));
+	REQUIRE_OK(ipcshare_share(alone, &buf, 1, IPCSHARE_READ_ONLY, &set));
+	CHECK_INT(ipcshare_set_failures(set), 0);
+	CHECK_INT(team_calls_of(t.ctx, IPCSHARE_CALL_EXPORT), 0);
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	REQUIRE_OK(ipcshare_share(alone, &buf, 1, 0, &set));
+	CHECK_STATUS(ipcshare_set_status(set, 0, 0), IPCSHARE_ERR_READ_ONLY);
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	CHECK_STATUS(ipcshare_group_free(alone), 0);
+	set = team_share(&t, &buf, 1, 0);
+	CHECK_INT(ipcshare_set_failures(set), 4);
+	CHECK_STATUS(ipcshare_set_status(set, peer, 0), IPCSHARE_ERR_READ_ONLY);
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	set = team_share(&t, &buf, 1, IPCSHARE_READ_ONLY);
+	REQUIRE(ipcshare_ptr(set, peer, 0), "status %d", ipcshare_set_status(set, peer, 0));
+	check_write_faults(ipcshare_ptr(set, peer, 0));
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	check_stays_read_only(t.ctx, &buf);
+	team_leave(&t);
+}
+
+static void read_only_holds_for_memory_that_was_alone(void)
+{
+	test_ranks(2, shares_read_only_alone_first, NULL);
+}
+
+static void shares_read_only_in_threads(struct test_rank *me, void *arg)
+{
+	struct ipcshare_buf buf;
+	struct ipcshare_set *set;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	buf = (struct ipcshare_buf){ team_alloc(t.ctx, 100), 100 };
+	set = team_share(&t, &buf, 1, IPCSHARE_READ_ONLY);
+	CHECK_INT(ipcshare_set_failures(set), 0);
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	check_stays_read_only(t.ctx, &buf);
+	team_leave_quietly(&t);
+}
+
+static void read_only_holds_for_memory_of_threads(void)
+{
+	test_thread_ranks(2, shares_read_only_in_threads, NULL);
+}
+
 static void is_a_stranger(int channel, void *arg)
 {
 	struct ipcshare_packed packed;
@@ -191,4 +258,6 @@ TEST_SUITE(share_access, NULL, NULL,
 	TEST(the_kernel_holds_read_only_shares),
 	TEST(read_only_concerns_the_callers_buffers_only),
 	TEST(read_only_may_follow_a_writable_share),
+	TEST(read_only_holds_for_memory_that_was_alone),
+	TEST(read_only_holds_for_memory_of_threads),
 	TEST(an_open_share_is_counted_and_stays_open));
