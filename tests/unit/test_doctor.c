@@ -11,66 +11,16 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/ascend/acl.h"
 #include "backend/ascend/doctor.h"
 #include "base/error.h"
 #include "support/test.h"
+#include "support/tool.h"
 #include "unit/forbid.h"
 
 #define NO_RUNTIME "IPCSHARE_ACL_LIB=/nonexistent"
-
-static char output[65536]; /* of the last run, standard error too */
-
-/* Beside this program, as both are built together; TEST_BUILD_DIR names another folder. */
-static const char *build_dir(void)
-{
-	static char dir[4096];
-	const char *other = getenv("TEST_BUILD_DIR");
-	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-
-	if (other || n < 0)
-		return other ?: "build";
-	dir[n] = '\0';
-	*strrchr(dir, '/') = '\0';
-	return dir;
-}
-
-/* Run the program in a shell where only @variables are set; gives its exit status. */
-static int run(const char *variables, const char *arguments)
-{
-	char command[8192];
-	size_t used = 0, n;
-	int status;
-	FILE *f;
-
-	snprintf(command, sizeof(command),
-		 "unset IPCSHARE_BACKEND IPCSHARE_ACL_LIB IPCSHARE_ASCEND_ANY_SOC "
-		 "IPCSHARE_SOCKET_DIR ASCEND_RT_VISIBLE_DEVICES; exec 2>&1; %s "
-		 "'%s/ipcshare-info' %s", variables, build_dir(), arguments);
-	f = popen(command, "re");
-	REQUIRE(f != NULL, "popen: %m");
-	while ((n = fread(output + used, 1, sizeof(output) - 1 - used, f)))
-		used += n;
-	output[used] = '\0';
-	status = pclose(f);
-	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) < 126, "%s: status %#x: %s", command,
-		status, output);
-	return WEXITSTATUS(status);
-}
-
-static void check_columns(void)
-{
-	for (const char *p = output; *p; p += *p == '\n') {
-		size_t len = strcspn(p, "\n");
-
-		CHECK(len <= 80, "a line of %zu columns: %.*s", len, (int)len, p);
-		CHECK(!len || p[len - 1] != ' ', "a line ends with a blank: %.*s", (int)len, p);
-		p += len;
-	}
-}
 
 /*
  * The finding @name of the section that begins with @section: verdict, detail and remedy with
@@ -79,7 +29,7 @@ static void check_columns(void)
 static const char *finding(const char *section, const char *name)
 {
 	static char text[1024];
-	const char *p = strstr(output, section);
+	const char *p = strstr(tool_output, section);
 	char head[64];
 	size_t used = 0;
 
@@ -107,42 +57,42 @@ static const char *finding(const char *section, const char *name)
 
 static void a_machine_without_runtime_says_what_helps(void)
 {
-	CHECK_INT(run(NO_RUNTIME, "--doctor"), 0); /* the chosen backend is host */
+	CHECK_INT(tool_run(NO_RUNTIME, "--doctor"), 0); /* the chosen backend is host */
 	CHECK_HAS(ASCEND("runtime library"), "failed no Ascend runtime: ");
 	CHECK_HAS(ASCEND("runtime library"), "-> install CANN");
 	CHECK_HAS(ASCEND("the rest"), "unknown not tried: there is no runtime (version, ");
 	CHECK_HAS(ASCEND("the rest"), "address range)");
-	CHECK_HAS(output, "\n  ascend can't be used here: ");
-	CHECK_HAS(output, "\nhost (chosen)\n");
-	CHECK_HAS(output, "\n  host can be used here\n");
-	CHECK_HAS(output, "\n  ipcshare_open() works\n");
-	CHECK(!strstr(output, "Links between"), "links without devices: %s", output);
-	check_columns();
+	CHECK_HAS(tool_output, "\n  ascend can't be used here: ");
+	CHECK_HAS(tool_output, "\nhost (chosen)\n");
+	CHECK_HAS(tool_output, "\n  host can be used here\n");
+	CHECK_HAS(tool_output, "\n  ipcshare_open() works\n");
+	CHECK(!strstr(tool_output, "Links between"), "links without devices: %s", tool_output);
+	tool_check_columns();
 
-	CHECK_INT(run(NO_RUNTIME " IPCSHARE_BACKEND=ascend", "--doctor"), 1);
-	CHECK_HAS(output, "\nascend (chosen)\n");
-	CHECK_HAS(output, "\n  ipcshare_open() fails:\n");
-	check_columns();
+	CHECK_INT(tool_run(NO_RUNTIME " IPCSHARE_BACKEND=ascend", "--doctor"), 1);
+	CHECK_HAS(tool_output, "\nascend (chosen)\n");
+	CHECK_HAS(tool_output, "\n  ipcshare_open() fails:\n");
+	tool_check_columns();
 }
 
 static void json_has_the_doctor(void)
 {
-	CHECK_INT(run(NO_RUNTIME, "--json"), 0);
-	CHECK_HAS(output, "\n  \"doctor\": {\n    \"process\": [\n");
-	CHECK_HAS(output, "\n    \"ascend\": [\n");
-	CHECK_HAS(output, "\"verdict\": \"failed\"");
-	CHECK_HAS(output, "\n    \"soc\": null,\n    \"devices\": [],\n    \"links\": []\n"
+	CHECK_INT(tool_run(NO_RUNTIME, "--json"), 0);
+	CHECK_HAS(tool_output, "\n  \"doctor\": {\n    \"process\": [\n");
+	CHECK_HAS(tool_output, "\n    \"ascend\": [\n");
+	CHECK_HAS(tool_output, "\"verdict\": \"failed\"");
+	CHECK_HAS(tool_output, "\n    \"soc\": null,\n    \"devices\": [],\n    \"links\": []\n"
 			  "  }\n}\n");
-	CHECK_INT(run(NO_RUNTIME " IPCSHARE_BACKEND=ascend", "--doctor --json"), 1);
-	CHECK_HAS(output, "\n  \"doctor\": {\n");
+	CHECK_INT(tool_run(NO_RUNTIME " IPCSHARE_BACKEND=ascend", "--doctor --json"), 1);
+	CHECK_HAS(tool_output, "\n  \"doctor\": {\n");
 }
 
 static void bad_settings_are_named(void)
 {
-	CHECK_INT(run(NO_RUNTIME " IPCSHARE_TIMEOUT=0 IPCSHARE_TIMOUT=1", "--doctor"), 1);
-	CHECK_HAS(output, "error: IPCSHARE_TIMEOUT has the value \"0\"");
-	CHECK_HAS(output, "warning: IPCSHARE_TIMOUT is no setting");
-	check_columns();
+	CHECK_INT(tool_run(NO_RUNTIME " IPCSHARE_TIMEOUT=0 IPCSHARE_TIMOUT=1", "--doctor"), 1);
+	CHECK_HAS(tool_output, "error: IPCSHARE_TIMEOUT has the value \"0\"");
+	CHECK_HAS(tool_output, "warning: IPCSHARE_TIMOUT is no setting");
+	tool_check_columns();
 }
 
 /* As in a container whose seccomp filter is strict. */
@@ -151,12 +101,12 @@ static void look_without_memfd_create(int channel, void *arg)
 	(void)channel;
 	(void)arg;
 	REQUIRE_INT(test_forbid(SYS_memfd_create, EPERM), 0);
-	CHECK_INT(run(NO_RUNTIME, "--doctor"), 1);
+	CHECK_INT(tool_run(NO_RUNTIME, "--doctor"), 1);
 	CHECK_HAS(HOST("memfd_create"), "failed Operation not permitted; the host backend can't be "
 					"used -> Linux 3.17 or newer; in a container, its seccomp");
 	CHECK_HAS(HOST("F_SEAL_SHRINK, GROW"), "unknown not tried: memfd_create");
-	CHECK_HAS(output, "\n  host can't be used here: 1 failed\n");
-	check_columns();
+	CHECK_HAS(tool_output, "\n  host can't be used here: 1 failed\n");
+	tool_check_columns();
 }
 
 static void what_the_host_backend_lacks_is_failed(void)
@@ -169,9 +119,9 @@ static void look_without_pidfd_open(int channel, void *arg)
 	(void)channel;
 	(void)arg;
 	REQUIRE_INT(test_forbid(SYS_pidfd_open, ENOSYS), 0);
-	CHECK_INT(run(NO_RUNTIME, "--doctor"), 0);
+	CHECK_INT(tool_run(NO_RUNTIME, "--doctor"), 0);
 	CHECK_HAS(HOST("pidfd_open"), "limited Function not implemented; a peer that dies");
-	CHECK_HAS(output, "\n  host can be used here\n");
+	CHECK_HAS(tool_output, "\n  host can be used here\n");
 }
 
 static void what_has_a_fallback_is_limited(void)
@@ -181,11 +131,11 @@ static void what_has_a_fallback_is_limited(void)
 
 static void options_and_help_know_it(void)
 {
-	CHECK_INT(run(NO_RUNTIME, "--help"), 0);
-	CHECK_HAS(output, "--doctor");
-	check_columns();
-	CHECK_INT(run(NO_RUNTIME, "--doctor >/dev/full"), 3);
-	CHECK_INT(run(NO_RUNTIME, "--doctor=1"), 2);
+	CHECK_INT(tool_run(NO_RUNTIME, "--help"), 0);
+	CHECK_HAS(tool_output, "--doctor");
+	tool_check_columns();
+	CHECK_INT(tool_run(NO_RUNTIME, "--doctor >/dev/full"), 3);
+	CHECK_INT(tool_run(NO_RUNTIME, "--doctor=1"), 2);
 }
 
 static void look_with_an_error_before(int channel, void *arg)
@@ -293,7 +243,7 @@ static int run_emulated(const char *release, const char *variables, const char *
 		 "ASCENDCL_EMU_JOB=doctor.%d.%d %s",
 		 (int)strlen(path) - 3, path, release[0] ? "-" : "", release, getpid(), serial++,
 		 variables);
-	return run(all, arguments);
+	return tool_run(all, arguments);
 }
 
 /* A path that is longer than a line is broken, as any long word is. */
@@ -328,14 +278,14 @@ static void all_is_well_on_the_emulator(void)
 	CHECK_HAS(ASCEND("version"), "ACL 1.");
 	CHECK_HAS(ASCEND("bare process id"), "as getpid() says");
 	CHECK_HAS(ASCEND("devices"), "8; physical ids: 0 1 2 3 4 5 6 7");
-	CHECK_HAS(output, "\n  ascend can be used here\n");
-	CHECK_HAS(output, "\n     7  HCCS  HCCS  HCCS  HCCS  HCCS  HCCS  HCCS     -\n");
-	CHECK_HAS(output, "ipcshare-bench pairs");
-	check_columns();
+	CHECK_HAS(tool_output, "\n  ascend can be used here\n");
+	CHECK_HAS(tool_output, "\n     7  HCCS  HCCS  HCCS  HCCS  HCCS  HCCS  HCCS     -\n");
+	CHECK_HAS(tool_output, "ipcshare-bench pairs");
+	tool_check_columns();
 	CHECK_INT(run_emulated("", "ASCENDCL_EMU_DEVICES=2", "--json"), 0);
-	CHECK_HAS(output, "\"soc\": \"Ascend910B3\"");
-	CHECK_HAS(output, "\"link\": \"HCCS\",\n        \"can_access\": true");
-	CHECK(!strstr(output, "\"verdict\": \"failed\""), "failed: %s", output);
+	CHECK_HAS(tool_output, "\"soc\": \"Ascend910B3\"");
+	CHECK_HAS(tool_output, "\"link\": \"HCCS\",\n        \"can_access\": true");
+	CHECK(!strstr(tool_output, "\"verdict\": \"failed\""), "failed: %s", tool_output);
 }
 
 static void the_soc_is_recognised(void)
@@ -362,10 +312,10 @@ static void the_soc_is_recognised(void)
 	for (size_t i = 0; i < sizeof(socs) / sizeof(socs[0]); i++) {
 		CHECK_INT(run_emulated("", socs[i].variables, "--doctor"), socs[i].status);
 		CHECK_HAS(ASCEND("SoC"), socs[i].finding);
-		check_columns();
+		tool_check_columns();
 		run_emulated("", socs[i].variables, "");
 		if (socs[i].device)
-			CHECK_HAS(output, socs[i].device);
+			CHECK_HAS(tool_output, socs[i].device);
 	}
 }
 
@@ -404,9 +354,9 @@ static void older_releases_fall_back(void)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		CHECK_INT(run_emulated(rows[i].release, "", "--doctor"), 0);
 		CHECK_HAS(ASCEND(rows[i].name), rows[i].finding);
-		check_columns();
+		tool_check_columns();
 	}
-	CHECK_HAS(output, "\n     1     ?     -"); /* 8.2 can't tell links */
+	CHECK_HAS(tool_output, "\n     1     ?     -"); /* 8.2 can't tell links */
 }
 
 static void links_show_what_the_driver_says(void)
@@ -416,15 +366,15 @@ static void links_show_what_the_driver_says(void)
 	CHECK_INT(run_emulated("", "ASCENDCL_EMU_SOC=Ascend910_9392 ASCENDCL_EMU_DEVICES=16",
 			       "--doctor"), 0);
 	CHECK_HAS(ASCEND("links"), "ok ");
-	CHECK_HAS(output, "\n     1  SIO*     -  HCCS");
-	CHECK_HAS(output, "\n  * CanAccessPeer says no");
-	check_columns();
+	CHECK_HAS(tool_output, "\n     1  SIO*     -  HCCS");
+	CHECK_HAS(tool_output, "\n  * CanAccessPeer says no");
+	tool_check_columns();
 
 	CHECK_INT(run_emulated("", "ASCENDCL_EMU_DEVICES=3 ASCENDCL_EMU_LINKS=0-1=none,1-2=pix",
 			       "--doctor"), 0);
 	CHECK_HAS(ASCEND("links"), "limited 1 pair of devices can't reach each other: 0-1 -> put");
-	CHECK_HAS(output, "\n     0     - PCIe*  HCCS\n     1 PCIe*     -  PCIe\n");
-	check_columns();
+	CHECK_HAS(tool_output, "\n     0     - PCIe*  HCCS\n     1 PCIe*     -  PCIe\n");
+	tool_check_columns();
 }
 
 static void visible_devices_are_explained(void)
@@ -476,9 +426,9 @@ static void a_call_that_fails_is_named(void)
 		snprintf(wanted, sizeof(wanted), "%.*s returned 507899 (RT_DRV_INTERNAL_ERROR)",
 			 (int)strcspn(rows[i].call, ":"), rows[i].call);
 		CHECK_HAS(ASCEND(rows[i].name), wanted);
-		CHECK(is_fatal == !!strstr(output, "ascend can't be used here"), "%s: %s",
-		      rows[i].call, output);
-		check_columns();
+		CHECK(is_fatal == !!strstr(tool_output, "ascend can't be used here"), "%s: %s",
+		      rows[i].call, tool_output);
+		tool_check_columns();
 	}
 	CHECK_INT(run_emulated("", "ASCENDCL_EMU_VIRTUAL=1", "--doctor"), 1);
 	CHECK_HAS(ASCEND("whole devices"), "failed device 0 is a virtual instance");

@@ -5,60 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "backend/host/features.h"
 #include "backend/host/limits.h"
 #include "base/config.h"
 #include "support/test.h"
+#include "support/tool.h"
 #include "unit/forbid.h"
 
 #define NO_RUNTIME "IPCSHARE_ACL_LIB=/no/such/libascendcl.so" /* even if this machine has one */
-
-static char output[65536]; /* of the last run, standard error too */
-
-/* Beside this program, as both are built together; TEST_BUILD_DIR names another folder. */
-static const char *build_dir(void)
-{
-	static char dir[4096];
-	const char *other = getenv("TEST_BUILD_DIR");
-	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-
-	if (other || n < 0)
-		return other ?: "build";
-	dir[n] = '\0';
-	*strrchr(dir, '/') = '\0';
-	return dir;
-}
-
-/*
- * Run the program: "NAME=value ... | arguments", in a shell, where no setting is set but those.
- * Gives its exit status.
- */
-static int run(const char *variables, const char *arguments)
-{
-	size_t count, used = 0, n;
-	const struct ipcshare__setting *settings = ipcshare__settings(&count);
-	char command[8192] = "unset";
-	int status;
-	FILE *f;
-
-	for (size_t i = 0; i < count; i++)
-		snprintf(command + strlen(command), sizeof(command) - strlen(command), " %s",
-			 settings[i].name);
-	snprintf(command + strlen(command), sizeof(command) - strlen(command),
-		 "; exec 2>&1; %s '%s/ipcshare-info' %s", variables, build_dir(), arguments);
-	f = popen(command, "re");
-	REQUIRE(f != NULL, "popen: %m");
-	while ((n = fread(output + used, 1, sizeof(output) - 1 - used, f)))
-		used += n;
-	output[used] = '\0';
-	status = pclose(f);
-	REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) < 126, "%s: status %#x: %s", command,
-		status, output);
-	return WEXITSTATUS(status);
-}
 
 /* The line of the output that begins with blanks and @word; "" if there is none. */
 static const char *line_of(const char *word)
@@ -66,7 +21,7 @@ static const char *line_of(const char *word)
 	static char line[512];
 
 	line[0] = '\0';
-	for (const char *p = output; p; p = strchr(p, '\n')) {
+	for (const char *p = tool_output; p; p = strchr(p, '\n')) {
 		p += strspn(p, "\n ");
 		if (!strncmp(p, word, strlen(word))) {
 			snprintf(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p);
@@ -76,39 +31,28 @@ static const char *line_of(const char *word)
 	return line;
 }
 
-static void check_columns(void)
-{
-	for (const char *p = output; *p; p += *p == '\n') {
-		size_t len = strcspn(p, "\n");
-
-		CHECK(len <= 80, "a line of %zu columns: %.*s", len, (int)len, p);
-		CHECK(!len || p[len - 1] != ' ', "a line ends with a blank: %.*s", (int)len, p);
-		p += len;
-	}
-}
-
 /* ---- As text ---- */
 
 static void it_shows_every_section(void)
 {
 	char version[64];
 
-	CHECK_INT(run("", ""), 0);
+	CHECK_INT(tool_run("", ""), 0);
 	snprintf(version, sizeof(version), "libipcshare %s on ", ipcshare_version());
-	CHECK_HAS(output, version);
-	CHECK_HAS(output, "\nBackends\n");
+	CHECK_HAS(tool_output, version);
+	CHECK_HAS(tool_output, "\nBackends\n");
 	CHECK_HAS(line_of("host"), " usable ");
 	CHECK_HAS(line_of("host"), "(chosen)");
 	CHECK_HAS(line_of("ascend"), " usable ");
-	CHECK_HAS(output, "\n  ipcshare_open() works\n");
-	CHECK_HAS(output, "\nKernel features ");
-	CHECK_HAS(output, "\nLimits\n");
-	CHECK_HAS(output, "\nSettings\n  all ");
-	check_columns();
-	CHECK_INT(run(NO_RUNTIME, ""), 0);
+	CHECK_HAS(tool_output, "\n  ipcshare_open() works\n");
+	CHECK_HAS(tool_output, "\nKernel features ");
+	CHECK_HAS(tool_output, "\nLimits\n");
+	CHECK_HAS(tool_output, "\nSettings\n  all ");
+	tool_check_columns();
+	CHECK_INT(tool_run(NO_RUNTIME, ""), 0);
 	CHECK_HAS(line_of("ascend"), " not usable ");
-	CHECK_HAS(output, "no Ascend runtime: ");
-	check_columns();
+	CHECK_HAS(tool_output, "no Ascend runtime: ");
+	tool_check_columns();
 }
 
 static void it_shows_every_feature_and_limit(void)
@@ -116,12 +60,12 @@ static void it_shows_every_feature_and_limit(void)
 	struct ipcshare__feature f;
 	struct ipcshare__limit l;
 
-	CHECK_INT(run("", ""), 0);
+	CHECK_INT(tool_run("", ""), 0);
 	for (int i = 0; i < IPCSHARE__FEATURES; i++) {
 		ipcshare__feature_probe((enum ipcshare__feature_id)i, &f);
 		CHECK_HAS(line_of(f.name), ipcshare__found_name(f.found));
 		if (f.found == IPCSHARE__FOUND_NO)
-			CHECK_HAS(output, "\n    without it: ");
+			CHECK_HAS(tool_output, "\n    without it: ");
 	}
 	for (int i = 0; i < IPCSHARE__LIMITS; i++) {
 		ipcshare__limit_read((enum ipcshare__limit_id)i, &l);
@@ -134,47 +78,48 @@ static void settings_show_value_and_source(void)
 	size_t count;
 	const struct ipcshare__setting *settings = ipcshare__settings(&count);
 
-	CHECK_INT(run("IPCSHARE_TIMEOUT=7", "-c"), 0);
+	CHECK_INT(tool_run("IPCSHARE_TIMEOUT=7", "-c"), 0);
 	for (size_t i = 0; i < count; i++) {
 		int is_timeout = !strcmp(settings[i].name, "IPCSHARE_TIMEOUT");
 
 		CHECK_HAS(line_of(settings[i].name), is_timeout ? " 7 " : settings[i].fallback);
 		CHECK_HAS(line_of(settings[i].name), is_timeout ? "environment" : "default");
 	}
-	CHECK_HAS(output, "accepted: 1 .. 86400\n");
-	CHECK(!strstr(output, "Backends"), "more than the settings: %s", output);
-	check_columns();
+	CHECK_HAS(tool_output, "accepted: 1 .. 86400\n");
+	CHECK(!strstr(tool_output, "Backends"), "more than the settings: %s", tool_output);
+	tool_check_columns();
 }
 
 static void the_long_option_is_the_same(void)
 {
-	char wanted[sizeof(output)];
+	char wanted[sizeof(tool_output)];
 
-	CHECK_INT(run("", "-c"), 0);
-	strcpy(wanted, output);
-	CHECK_INT(run("", "--config"), 0);
-	CHECK_STR(output, wanted);
+	CHECK_INT(tool_run("", "-c"), 0);
+	strcpy(wanted, tool_output);
+	CHECK_INT(tool_run("", "--config"), 0);
+	CHECK_STR(tool_output, wanted);
 }
 
 static void bad_values_are_marked_and_explained(void)
 {
 	static const char variables[] = "IPCSHARE_TIMEOUT=0 IPCSHARE_LOG=info IPCSHARE_IDENTITY=";
 
-	CHECK_INT(run(variables, "-c"), 1);
+	CHECK_INT(tool_run(variables, "-c"), 1);
 	CHECK_HAS(line_of("IPCSHARE_TIMEOUT"), "environment  NOT ACCEPTED");
 	CHECK_HAS(line_of("IPCSHARE_IDENTITY"), "environment  NOT ACCEPTED");
 	CHECK_HAS(line_of("IPCSHARE_IDENTITY"), "(empty)");
 	CHECK_HAS(line_of("IPCSHARE_LOG"), " info ");
-	CHECK(!strstr(line_of("IPCSHARE_LOG"), "NOT"), "a good value is marked: %s", output);
-	CHECK_HAS(output, "error: IPCSHARE_TIMEOUT has the value \"0\" (accepted: 1 .. 86400)\n");
-	CHECK_HAS(output, "error: IPCSHARE_IDENTITY has the value \"\" (accepted: ");
-	check_columns();
+	CHECK(!strstr(line_of("IPCSHARE_LOG"), "NOT"), "a good value is marked: %s", tool_output);
+	CHECK_HAS(tool_output,
+		  "error: IPCSHARE_TIMEOUT has the value \"0\" (accepted: 1 .. 86400)\n");
+	CHECK_HAS(tool_output, "error: IPCSHARE_IDENTITY has the value \"\" (accepted: ");
+	tool_check_columns();
 
-	CHECK_INT(run(variables, ""), 1);
-	CHECK_HAS(output, "ipcshare_open() fails:\n");
-	CHECK_HAS(output, "\nSettings\n  3 of ");
-	CHECK_HAS(output, "error: IPCSHARE_TIMEOUT has the value \"0\"");
-	check_columns();
+	CHECK_INT(tool_run(variables, ""), 1);
+	CHECK_HAS(tool_output, "ipcshare_open() fails:\n");
+	CHECK_HAS(tool_output, "\nSettings\n  3 of ");
+	CHECK_HAS(tool_output, "error: IPCSHARE_TIMEOUT has the value \"0\"");
+	tool_check_columns();
 }
 
 static void unknown_variables_draw_a_suggestion(void)
@@ -183,15 +128,15 @@ static void unknown_variables_draw_a_suggestion(void)
 					"IPCSHARE_bakend=1 IPCSHARE_QUUX=1";
 
 	for (int config = 0; config < 2; config++) {
-		CHECK_INT(run(variables, config ? "-c" : ""), 0);
-		CHECK_HAS(output, "warning: IPCSHARE_TIMOUT is no setting; do you mean "
+		CHECK_INT(tool_run(variables, config ? "-c" : ""), 0);
+		CHECK_HAS(tool_output, "warning: IPCSHARE_TIMOUT is no setting; do you mean "
 				  "IPCSHARE_TIMEOUT?\n");
-		CHECK_HAS(output, "warning: IPCSHARE_LOG_LEVEL is no setting; do you mean "
+		CHECK_HAS(tool_output, "warning: IPCSHARE_LOG_LEVEL is no setting; do you mean "
 				  "IPCSHARE_LOG?\n");
-		CHECK_HAS(output, "warning: IPCSHARE_bakend is no setting; do you mean "
+		CHECK_HAS(tool_output, "warning: IPCSHARE_bakend is no setting; do you mean "
 				  "IPCSHARE_BACKEND?\n");
-		CHECK_HAS(output, "warning: IPCSHARE_QUUX is no setting\n");
-		check_columns();
+		CHECK_HAS(tool_output, "warning: IPCSHARE_QUUX is no setting\n");
+		tool_check_columns();
 	}
 }
 
@@ -203,23 +148,23 @@ static void a_long_value_has_its_own_line(void)
 	dir[0] = '/';
 	dir[63] = '\0';
 	snprintf(variables, sizeof(variables), "IPCSHARE_SOCKET_DIR=%s", dir);
-	CHECK_INT(run(variables, "-c"), 0);
+	CHECK_INT(tool_run(variables, "-c"), 0);
 	CHECK_STR(line_of("/ddd"), dir);
-	check_columns();
+	tool_check_columns();
 
 	memset(huge, 'h', sizeof(huge) - 1);
 	huge[sizeof(huge) - 1] = '\0';
 	snprintf(variables, sizeof(variables), "IPCSHARE_BACKEND=%s", huge);
-	CHECK_INT(run(variables, "-c"), 1);
+	CHECK_INT(tool_run(variables, "-c"), 1);
 	CHECK_HAS(line_of("hhh"), "...");
-	CHECK_HAS(output, "NOT ACCEPTED");
-	check_columns();
+	CHECK_HAS(tool_output, "NOT ACCEPTED");
+	tool_check_columns();
 }
 
 static void a_value_does_not_move_the_cursor(void)
 {
-	CHECK_INT(run("IPCSHARE_TIMEOUT=\"$(printf '\\033[31mred')\"", "-c"), 1);
-	CHECK(!strchr(output, '\033'), "an escape sequence came through");
+	CHECK_INT(tool_run("IPCSHARE_TIMEOUT=\"$(printf '\\033[31mred')\"", "-c"), 1);
+	CHECK(!strchr(tool_output, '\033'), "an escape sequence came through");
 	CHECK_HAS(line_of("IPCSHARE_TIMEOUT"), "?[31mred");
 }
 
@@ -229,17 +174,17 @@ static void look_without_memfd_create(int channel, void *arg)
 	(void)channel;
 	(void)arg;
 	REQUIRE_INT(test_forbid(SYS_memfd_create, EPERM), 0);
-	CHECK_INT(run("", ""), 1);
+	CHECK_INT(tool_run("", ""), 1);
 	CHECK_HAS(line_of("host"), "not usable");
-	CHECK_HAS(output, "memfd_create: Operation not permitted (a seccomp filter may");
-	CHECK_HAS(output, "ipcshare_open() fails:\n");
+	CHECK_HAS(tool_output, "memfd_create: Operation not permitted (a seccomp filter may");
+	CHECK_HAS(tool_output, "ipcshare_open() fails:\n");
 	CHECK_HAS(line_of("memfd_create"), " no ");
-	CHECK_HAS(output, "without it: the host backend can't be used\n");
-	check_columns();
-	CHECK_INT(run("", "--json"), 1);
-	CHECK_HAS(output, "\"usable\": false");
-	CHECK_HAS(output, "\"works\": false");
-	CHECK_INT(run("", "-c"), 0);
+	CHECK_HAS(tool_output, "without it: the host backend can't be used\n");
+	tool_check_columns();
+	CHECK_INT(tool_run("", "--json"), 1);
+	CHECK_HAS(tool_output, "\"usable\": false");
+	CHECK_HAS(tool_output, "\"works\": false");
+	CHECK_INT(tool_run("", "-c"), 0);
 }
 
 static void a_backend_that_is_not_usable_says_why(void)
@@ -384,7 +329,7 @@ static void check_has_quoted(const char *member, const char *value)
 	char text[512];
 
 	snprintf(text, sizeof(text), "\"%s\": \"%s\"", member, value);
-	CHECK_HAS(output, text);
+	CHECK_HAS(tool_output, text);
 }
 
 static void json_has_everything(void)
@@ -395,15 +340,15 @@ static void json_has_everything(void)
 	const struct ipcshare__setting *settings = ipcshare__settings(&count);
 	char text[64];
 
-	CHECK_INT(run(NO_RUNTIME " IPCSHARE_TIMEOUT=9 IPCSHARE_TIMOUT=1", "--json"), 0);
-	CHECK(is_json(output), "no JSON: %s", output);
+	CHECK_INT(tool_run(NO_RUNTIME " IPCSHARE_TIMEOUT=9 IPCSHARE_TIMOUT=1", "--json"), 0);
+	CHECK(is_json(tool_output), "no JSON: %s", tool_output);
 	check_has_quoted("version", ipcshare_version());
 	check_has_quoted("name", "host");
 	check_has_quoted("name", "ascend");
-	CHECK_HAS(output, "\"problem\": \"probe: no Ascend runtime: ");
+	CHECK_HAS(tool_output, "\"problem\": \"probe: no Ascend runtime: ");
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		snprintf(text, sizeof(text), "\n  \"%s\": ", members[i]);
-		CHECK_HAS(output, text);
+		CHECK_HAS(tool_output, text);
 	}
 	for (int i = 0; i < IPCSHARE__FEATURES; i++) {
 		struct ipcshare__feature f;
@@ -446,19 +391,19 @@ static void json_escapes_what_the_environment_holds(void)
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
 		snprintf(variables, sizeof(variables), "IPCSHARE_BACKEND=\"$(printf '%s')\"",
 			 parts[i].octal);
-		CHECK_INT(run(variables, "--json"), 1);
-		CHECK(is_json(output), "no JSON: %s", output);
+		CHECK_INT(tool_run(variables, "--json"), 1);
+		CHECK(is_json(tool_output), "no JSON: %s", tool_output);
 		check_has_quoted("value", parts[i].json);
-		CHECK_HAS(output, "\"works\": false");
+		CHECK_HAS(tool_output, "\"works\": false");
 	}
 }
 
 static void json_wins_over_c(void)
 {
-	CHECK_INT(run("", "-c --json"), 0);
-	CHECK(is_json(output), "no JSON: %s", output);
-	CHECK_INT(run("", "--json -c"), 0);
-	CHECK(is_json(output), "no JSON: %s", output);
+	CHECK_INT(tool_run("", "-c --json"), 0);
+	CHECK(is_json(tool_output), "no JSON: %s", tool_output);
+	CHECK_INT(tool_run("", "--json -c"), 0);
+	CHECK(is_json(tool_output), "no JSON: %s", tool_output);
 }
 
 /* ---- Options and exit statuses ---- */
@@ -467,16 +412,16 @@ static void version_and_help_are_short(void)
 {
 	char version[64];
 
-	CHECK_INT(run("", "--version"), 0);
+	CHECK_INT(tool_run("", "--version"), 0);
 	snprintf(version, sizeof(version), "ipcshare-info %s\n", ipcshare_version());
-	CHECK_STR(output, version);
+	CHECK_STR(tool_output, version);
 	for (int i = 0; i < 2; i++) {
-		CHECK_INT(run("", i ? "-h" : "--help"), 0);
-		CHECK_HAS(output, "Usage: ipcshare-info ");
-		CHECK_HAS(output, "--json");
-		check_columns();
+		CHECK_INT(tool_run("", i ? "-h" : "--help"), 0);
+		CHECK_HAS(tool_output, "Usage: ipcshare-info ");
+		CHECK_HAS(tool_output, "--json");
+		tool_check_columns();
 	}
-	CHECK_INT(run("IPCSHARE_TIMEOUT=0", "--version"), 0);
+	CHECK_INT(tool_run("IPCSHARE_TIMEOUT=0", "--version"), 0);
 }
 
 static void bad_usage_gives_2_and_a_hint(void)
@@ -484,18 +429,18 @@ static void bad_usage_gives_2_and_a_hint(void)
 	static const char *const wrong[] = { "--jason", "-x", "extra", "-c extra", "--json=1" };
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		CHECK_INT(run("", wrong[i]), 2);
-		CHECK_HAS(output, "'ipcshare-info --help' lists the options\n");
-		CHECK(!strstr(output, "Backends"), "%s: it went on", wrong[i]);
+		CHECK_INT(tool_run("", wrong[i]), 2);
+		CHECK_HAS(tool_output, "'ipcshare-info --help' lists the options\n");
+		CHECK(!strstr(tool_output, "Backends"), "%s: it went on", wrong[i]);
 	}
 }
 
 static void a_full_disk_gives_3(void)
 {
-	CHECK_INT(run("", ">/dev/full"), 3);
-	CHECK_HAS(output, "writing the output: No space left on device");
-	CHECK_INT(run("", "--json >/dev/full"), 3);
-	CHECK_INT(run("", "--help >/dev/full"), 3);
+	CHECK_INT(tool_run("", ">/dev/full"), 3);
+	CHECK_HAS(tool_output, "writing the output: No space left on device");
+	CHECK_INT(tool_run("", "--json >/dev/full"), 3);
+	CHECK_INT(tool_run("", "--help >/dev/full"), 3);
 }
 
 TEST_SUITE(info, NULL, NULL,
