@@ -13,7 +13,7 @@
 
 #include "backend/backend.h"
 #include "base/counters.h"
-#include "memory/import.h"
+#include "memory/mapping.h"
 #include "memory/region.h"
 
 /* A group, set or share in its context's list, so that ipcshare_abandon() reaches it. */

@@ -1,113 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "memory/import.h"
+#include "memory/mapping.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/host/line.h"
 #include "base/error.h"
 #include "memory/context.h"
-
-/* ---- Peers ---- */
-
-static struct ipcshare__peer *peer_find(struct ipcshare_ctx *ctx, uint64_t endpoint)
-{
-	struct ipcshare__peer *p = ctx->imports.peers;
-
-	while (p && p->endpoint != endpoint)
-		p = p->next;
-	return p;
-}
-
-static int peer_expect(const struct ipcshare__caller *owner, const struct ipcshare__identity *id,
-		       const char *stage)
-{
-	if (!id || ipcshare__caller_is(owner, id))
-		return 0;
-	return ipcshare__fail(IPCSHARE_ERR_UNREACHABLE, stage,
-			      "without SO_PEERPIDFD (Linux 6.9) all ranks need one pid namespace; see "
-			      "ipcshare-info",
-			      "process %u is not who answers at its broker's address", id->tgid);
-}
-
-/* Connect to the peer's broker: who is it, in the kernel's words? */
-static int peer_meet(struct ipcshare_ctx *ctx, uint64_t endpoint,
-		     const struct ipcshare__identity *id, const char *stage,
-		     struct ipcshare__peer *peer)
-{
-	struct ipcshare__line line;
-	int err;
-
-	err = ipcshare__line_open(ctx->config.socket_dir, endpoint, ctx->timeout_ms, stage, &line);
-	if (err)
-		return err;
-	peer->endpoint = endpoint;
-	peer->same_process = ipcshare__caller_is(&line.owner, &ctx->identity);
-	err = peer_expect(&line.owner, id, stage);
-	if (err) {
-		ipcshare__line_close(&line);
-		return err;
-	}
-	peer->device = id ? id->device : -1;
-	peer->owner = line.owner;
-	line.owner.pidfd = -1; /* the peer has it now */
-	ipcshare__line_close(&line);
-	return 0;
-}
-
-/* A peer that is known already, held. */
-static int peer_keep(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
-		     const struct ipcshare__identity *id, const char *stage,
-		     struct ipcshare__peer **out)
-{
-	int err = peer_expect(&peer->owner, id, stage);
-
-	if (err)
-		ipcshare__peer_drop(ctx, peer);
-	else
-		*out = peer;
-	return err;
-}
-
-int ipcshare__peer_hold(struct ipcshare_ctx *ctx, uint64_t endpoint,
-			const struct ipcshare__identity *id, const char *stage,
-			struct ipcshare__peer **out)
-{
-	struct ipcshare__peer *peer, *fresh;
-	int err;
-
-	pthread_mutex_lock(&ctx->lock);
-	peer = peer_find(ctx, endpoint);
-	if (peer)
-		peer->users++;
-	pthread_mutex_unlock(&ctx->lock);
-	if (peer)
-		return peer_keep(ctx, peer, id, stage, out);
-	fresh = calloc(1, sizeof(*fresh));
-	if (!fresh)
-		return ipcshare__fail_errno(ENOMEM, stage, "one more peer");
-	err = peer_meet(ctx, endpoint, id, stage, fresh);
-	if (err) {
-		free(fresh);
-		return err;
-	}
-	pthread_mutex_lock(&ctx->lock);
-	peer = peer_find(ctx, endpoint); /* another thread may have been faster */
-	if (!peer) {
-		peer = fresh;
-		peer->next = ctx->imports.peers;
-		ctx->imports.peers = peer;
-	}
-	peer->users++;
-	pthread_mutex_unlock(&ctx->lock);
-	if (peer != fresh) {
-		ipcshare__caller_close(&fresh->owner);
-		free(fresh);
-	}
-	*out = peer;
-	return 0;
-}
 
 /* ---- Giving up a mapping that nobody uses and nobody can find ---- */
 
@@ -123,7 +22,7 @@ static void mapping_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
 	free(m);
 }
 
-static void mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list)
+void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list)
 {
 	while (list) {
 		struct ipcshare__mapping *next = list->next;
@@ -162,9 +61,8 @@ static int slot_take_idle(struct ipcshare__peer *peer, uint32_t region, uint32_t
 	return used;
 }
 
-/* The same for one region, or for all (IPCSHARE__REGION_ANY). */
-static int peer_take_idle(struct ipcshare__peer *peer, uint32_t region, uint32_t generation,
-			  struct ipcshare__mapping **taken)
+int ipcshare__mappings_take(struct ipcshare__peer *peer, uint32_t region, uint32_t generation,
+			    struct ipcshare__mapping **taken)
 {
 	int used = 0;
 
@@ -175,31 +73,7 @@ static int peer_take_idle(struct ipcshare__peer *peer, uint32_t region, uint32_t
 	return used;
 }
 
-/* One user less; the last one takes the peer and its idle mappings with it. */
-void ipcshare__peer_drop(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer)
-{
-	struct ipcshare__mapping *idle = NULL;
-	struct ipcshare__peer **at;
-	bool last;
-
-	pthread_mutex_lock(&ctx->lock);
-	last = --peer->users == 0;
-	if (last) {
-		peer_take_idle(peer, IPCSHARE__REGION_ANY, 0, &idle);
-		for (at = &ctx->imports.peers; *at != peer; at = &(*at)->next)
-			;
-		*at = peer->next;
-	}
-	pthread_mutex_unlock(&ctx->lock);
-	if (!last)
-		return;
-	mappings_close(ctx, idle);
-	ipcshare__caller_close(&peer->owner);
-	free(peer->slots);
-	free(peer);
-}
-
-/* ---- Mappings ---- */
+/* ---- Find, or import ---- */
 
 static int slots_reach(struct ipcshare__peer *peer, uint32_t region)
 {
@@ -440,7 +314,7 @@ void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *
 		slot_take_idle(peer, region, generation, &idle);
 		pthread_mutex_unlock(&ctx->lock);
 		ipcshare__region_drop_local(peer->endpoint, region, generation);
-		mappings_close(ctx, idle);
+		ipcshare__mappings_close(ctx, idle);
 	} else {
 		pthread_mutex_unlock(&ctx->lock);
 	}
@@ -489,13 +363,13 @@ int ipcshare__imports_retire(void *arg, const struct ipcshare__caller *caller, u
 	int status = 0;
 
 	pthread_mutex_lock(&ctx->lock);
-	peer = peer_find(ctx, owner);
+	peer = ipcshare__peer_find(ctx, owner);
 	if (peer && (peer->owner.pid != caller->pid || peer->owner.inode != caller->inode))
 		status = IPCSHARE_ERR_NOT_ALLOWED;
-	else if (peer && peer_take_idle(peer, region, generation, &idle))
+	else if (peer && ipcshare__mappings_take(peer, region, generation, &idle))
 		status = IPCSHARE_ERR_BUSY;
 	pthread_mutex_unlock(&ctx->lock);
-	mappings_close(ctx, idle);
+	ipcshare__mappings_close(ctx, idle);
 	return status;
 }
 
@@ -512,11 +386,9 @@ void ipcshare__imports_abandon(struct ipcshare_ctx *ctx)
 				if (m->local && m->users)
 					ipcshare__region_drop_local(peer->endpoint, m->region,
 								    m->generation);
-			mappings_close(ctx, peer->slots[i]);
+			ipcshare__mappings_close(ctx, peer->slots[i]);
 		}
-		ipcshare__caller_close(&peer->owner);
-		free(peer->slots);
-		free(peer);
+		ipcshare__peer_delete(peer);
 	}
 	ipcshare__index_clear(&im->maps);
 }

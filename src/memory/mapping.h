@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Peers and what is mapped of them. A mapping is made once per region and access, counted, and kept
- * when nobody uses it, until the owner retires the region or the peer is let go.
+ * What is mapped of peers. A mapping is made once per region and access, counted, and kept when
+ * nobody uses it, until the owner retires the region or the peer is let go.
  */
-#ifndef IPCSHARE_MEMORY_IMPORT_H
-#define IPCSHARE_MEMORY_IMPORT_H
+#ifndef IPCSHARE_MEMORY_MAPPING_H
+#define IPCSHARE_MEMORY_MAPPING_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "backend/backend.h"
-#include "base/identity.h"
-#include "base/wire.h"
 #include "base/index.h"
-
-struct ipcshare_ctx;
+#include "base/wire.h"
+#include "memory/peer.h"
 
 enum ipcshare__mapping_state {
 	IPCSHARE__MAPPING_PENDING, /* a thread is importing it */
@@ -36,32 +34,10 @@ struct ipcshare__mapping {
 	size_t length; /* of the region */
 };
 
-/* A context of another process (or of this one) that we import from. */
-struct ipcshare__peer {
-	struct ipcshare__peer *next;
-	uint64_t endpoint;
-	struct ipcshare__caller owner; /* its process */
-	bool same_process;
-	int device; /* physical device of its context, -1 unknown or none */
-	size_t users; /* groups, and mappings in use */
-	struct ipcshare__mapping **slots; /* by region id: a list */
-	uint32_t nslots;
-	uint64_t bytes_mapped, mappings;
-};
-
 struct ipcshare__imports {
 	struct ipcshare__peer *peers;
 	struct ipcshare__index maps; /* addresses given out by one-sided maps */
 };
-
-/*
- * The peer behind @endpoint, held until ipcshare__peer_drop(). Connects to its broker once, and so
- * proves that it can be reached. @id, if not NULL, is who it must be.
- */
-int ipcshare__peer_hold(struct ipcshare_ctx *ctx, uint64_t endpoint,
-			const struct ipcshare__identity *id, const char *stage,
-			struct ipcshare__peer **out);
-void ipcshare__peer_drop(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer);
 
 struct ipcshare__want {
 	/* in */
@@ -81,6 +57,15 @@ struct ipcshare__want {
 int ipcshare__mappings_hold(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 			    struct ipcshare__want *wants, size_t n);
 void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *mapping);
+
+/*
+ * Take the idle mappings of one region id, or of all (IPCSHARE__REGION_ANY), off the peer's list and
+ * onto @taken, for mappings_close(); 1 if one is in use. Locked: ctx->lock is held.
+ */
+int ipcshare__mappings_take(struct ipcshare__peer *peer, uint32_t region, uint32_t generation,
+			    struct ipcshare__mapping **taken);
+/* Unmap what nobody uses and nobody can find. No lock is held. */
+void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list);
 
 /* One-sided maps: note that the user has @mapping's addresses, and find it again by one of them. */
 int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *mapping);
