@@ -15,6 +15,7 @@
 #include "base/counters.h"
 #include "memory/mapping.h"
 #include "memory/region.h"
+#include "memory/retire.h"
 
 /* A group, set or share in its context's list, so that ipcshare_abandon() reaches it. */
 struct ipcshare__owned {
@@ -34,6 +35,7 @@ struct ipcshare_ctx {
 	pthread_cond_t changed;
 	struct ipcshare__regions regions;
 	struct ipcshare__imports imports;
+	struct ipcshare__retire_lines retire;
 	struct ipcshare__owned *owned;
 };
 

@@ -100,6 +100,8 @@ static int publish_allow(struct ipcshare_ctx *ctx, struct ipcshare__region *r, u
 	}
 	for (size_t i = 0; i < nmissing && !err; i++)
 		r->told[r->ntold++] = (struct ipcshare__told){ missing[i].endpoint, access };
+	if (!err)
+		ipcshare__retire_more(ctx, nmissing);
 	free(missing);
 	return err;
 }

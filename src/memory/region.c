@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/host/line.h"
 #include "base/error.h"
 #include "base/handle.h"
 #include "memory/context.h"
@@ -168,31 +167,6 @@ int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *src, size_t l
 
 /* ---- Free ---- */
 
-/*
- * Ask one peer to drop what it keeps mapped. Whoever ended, or closed its context, has nothing
- * mapped any more. Region IPCSHARE__REGION_ANY means all of ours.
- */
-static int retire_at(struct ipcshare_ctx *ctx, uint64_t endpoint, uint32_t region,
-		     uint32_t generation)
-{
-	struct ipcshare__broker_retire ask = {
-		.owner = ctx->identity.endpoint, .region = region, .generation = generation,
-	};
-	struct ipcshare_error before = *ipcshare_last_error();
-	struct ipcshare__line line;
-	int err;
-
-	err = ipcshare__line_open(ctx->config.socket_dir, endpoint, ctx->timeout_ms, "free", &line);
-	if (!err) {
-		err = ipcshare__line_retire(&line, &ask);
-		ipcshare__line_close(&line);
-	}
-	if (err != IPCSHARE_ERR_UNREACHABLE && err != IPCSHARE_ERR_PEER_DEAD)
-		return err;
-	ipcshare__error_restore(&before); /* no failure of this call */
-	return 0;
-}
-
 static void region_pause(struct ipcshare_ctx *ctx, struct ipcshare__region *r, bool paused)
 {
 	if (r->exported)
@@ -210,7 +184,7 @@ static int region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 
 	region_pause(ctx, r, true);
 	for (size_t i = 0; i < r->ntold && !err; i++)
-		err = retire_at(ctx, r->told[i].endpoint, r->id, r->generation);
+		err = ipcshare__retire(ctx, r->told[i].endpoint, r->id, r->generation);
 	if (err)
 		region_pause(ctx, r, false);
 	return err;
@@ -233,6 +207,7 @@ static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_FREE, 1, start);
 	ipcshare__uncount(&ctx->counters.allocations, 1);
 	ipcshare__uncount(&ctx->counters.bytes_allocated, r->mem.length);
+	ipcshare__retire_fewer(ctx, r->ntold);
 	region_forget(r);
 }
 
@@ -385,6 +360,7 @@ void ipcshare__regions_abandon(struct ipcshare_ctx *ctx)
 		ctx->backend->ops->release(ctx->backend, &r->mem);
 		region_forget(r);
 	}
+	ipcshare__retire_abandon(ctx);
 	table_clear(t);
 }
 

@@ -171,6 +171,7 @@ static void raw_broker_main(int channel, void *arg)
 
 	(void)channel;
 	while ((sock = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		b->connections++;
 		serve(b, sock);
 		close(sock);
 	}
@@ -180,6 +181,7 @@ void raw_broker_start(struct raw_broker *b, raw_answer_fn *answer, void *arg)
 {
 	b->answer = answer;
 	b->arg = arg;
+	b->connections = 0;
 	b->listener = raw_listen(&b->endpoint, 16);
 	b->child = test_child(raw_broker_main, b);
 	close(b->listener);

@@ -53,6 +53,7 @@ struct raw_broker {
 	struct test_child *child;
 	raw_answer_fn *answer;
 	void *arg;
+	int connections; /* in the child: how many it took so far */
 };
 
 int raw_listen(uint64_t *endpoint, int backlog);

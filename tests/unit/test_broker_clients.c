@@ -91,6 +91,31 @@ static void more_processes_than_places_share_an_open_offer(void)
 		test_child_join(c[i]);
 }
 
+static void kept_lines_give_way_to_who_comes(void)
+{
+	struct raw_request r = { .head = raw_head(RETIRE, 1) };
+	struct raw_reply reply;
+	int socks[100];
+	uint64_t start_ns;
+
+	offered_allow(&me, RW); /* no stranger */
+	start_ns = ipcshare__now_ns();
+	for (int i = 0; i < 100; i++) {
+		socks[i] = raw_connect(endpoint);
+		raw_call(socks[i], &r, &reply);
+		CHECK_INT(reply.head.status, 0);
+	}
+	CHECK_STATUS(offered_get(RW), 0);
+	CHECK(ipcshare__now_ns() - start_ns < 4000000000u, "it took %ju ms, a silent one's patience",
+	      (uintmax_t)((ipcshare__now_ns() - start_ns) / 1000000));
+	raw_recv(socks[0], &reply); /* silent for longest */
+	CHECK_INT(reply.len, 0);
+	raw_call(socks[99], &r, &reply);
+	CHECK_INT(reply.head.status, 0);
+	for (int i = 0; i < 100; i++)
+		close(socks[i]);
+}
+
 static void a_silent_client_is_hung_up_on_in_seconds(void)
 {
 	struct raw_reply reply;
@@ -179,6 +204,7 @@ TEST_SUITE(broker_clients, offered_start, offered_stop,
 	TEST(a_client_that_closes_its_half_is_answered_and_hung_up_on),
 	TEST(silent_strangers_do_not_keep_a_listed_process_out),
 	TEST(more_processes_than_places_share_an_open_offer),
+	TEST(kept_lines_give_way_to_who_comes),
 	TEST(a_silent_client_is_hung_up_on_in_seconds),
 	TEST(a_client_that_does_not_read_is_hung_up_on),
 	TEST(thousands_of_offers_are_told_apart),

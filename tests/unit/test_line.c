@@ -512,6 +512,34 @@ static void a_retire_gives_the_peers_answer(void)
 	}
 }
 
+static void hang_up_on(const struct raw_request *request, struct raw_reply *reply, void *arg)
+{
+	(void)request;
+	(void)arg;
+	reply->len = 0;
+}
+
+/* Ranks that close together would all wait for each other's death, which does not come. */
+static void a_retire_that_is_hung_up_on_does_not_wait_for_a_death(void)
+{
+	const struct ipcshare__broker_retire retire = { 1, 2, 3 };
+	uint64_t least_ns = UINT64_MAX, start_ns, took_ns;
+	struct ipcshare__line line;
+	struct raw_broker b;
+
+	raw_broker_start(&b, hang_up_on, NULL);
+	for (int i = 0; i < 20; i++) { /* others may have our core for a while */
+		REQUIRE_OK(ipcshare__line_open("", b.endpoint, LONG_MS, "free", &line));
+		start_ns = ipcshare__now_ns();
+		CHECK_FAILS(ipcshare__line_retire(&line, &retire), IPCSHARE_ERR_UNREACHABLE);
+		took_ns = ipcshare__now_ns() - start_ns;
+		least_ns = took_ns < least_ns ? took_ns : least_ns;
+		ipcshare__line_close(&line);
+	}
+	CHECK(least_ns < 90000000, "%ju us", (uintmax_t)(least_ns / 1000));
+	raw_broker_stop(&b);
+}
+
 /* ---- Imports of a broker that sends other memory than the key names ---- */
 
 struct offer {
@@ -676,6 +704,7 @@ TEST_SUITE(line, start, stop,
 	TEST(malformed_replies_are_named_and_leave_nothing),
 	TEST(too_few_descriptors_are_a_limit_and_none_is_kept),
 	TEST(a_retire_gives_the_peers_answer),
+	TEST(a_retire_that_is_hung_up_on_does_not_wait_for_a_death),
 	TEST(other_memory_than_the_key_names_is_refused),
 	TEST(a_memfd_that_is_shorter_than_its_key_says_is_refused),
 	TEST(when_the_line_breaks_the_rest_fails_with_it),

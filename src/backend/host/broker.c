@@ -24,6 +24,7 @@
 struct client {
 	int socket;
 	uint64_t deadline_ns;
+	int keeps; /* its last request was a RETIRE: an owner that keeps the line, and can ask anew */
 	int status; /* not 0: why we don't know who it is; the answer to whatever it asks */
 	struct ipcshare__caller caller;
 };
@@ -174,6 +175,7 @@ static int serve(struct ipcshare__broker *b, struct client *c)
 		return -1;
 	}
 	b->out.head.count = b->in.head.count;
+	c->keeps = b->in.head.op == IPCSHARE__BROKER_RETIRE;
 	return b->in.head.op == IPCSHARE__BROKER_GET ? serve_get(b, c) : serve_retire(b, c);
 }
 
@@ -204,9 +206,30 @@ static int is_stranger(struct ipcshare__broker *b, const struct client *c)
 	return !known;
 }
 
-/* Every place is taken: the first stranger gives way. Whoever is listed keeps its place. */
+/* The kept line that was silent longest, or CLIENTS. */
+static size_t silent_keeper(const struct ipcshare__broker *b)
+{
+	size_t found = CLIENTS;
+
+	for (size_t i = 0; i < b->nclients; i++)
+		if (b->clients[i].keeps && (found == CLIENTS || b->clients[i].deadline_ns <
+								 b->clients[found].deadline_ns))
+			found = i;
+	return found;
+}
+
+/*
+ * Every place is taken: a line that is only kept gives way, else the first stranger. Whoever is listed
+ * keeps its place.
+ */
 static void make_room(struct ipcshare__broker *b)
 {
+	size_t keeper = silent_keeper(b);
+
+	if (keeper < CLIENTS) {
+		client_drop(b, keeper);
+		return;
+	}
 	for (size_t i = 0; i < b->nclients; i++)
 		if (is_stranger(b, &b->clients[i])) {
 			client_drop(b, i);

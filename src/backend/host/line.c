@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-#define DYING_MS 100 /* between the two signs of a process's end */
+#define DYING_MS 1000 /* at most between the two signs of a process's end, where others have its core */
 
 static int ms_left(uint64_t deadline_ns)
 {
@@ -77,19 +77,18 @@ void ipcshare__line_close(struct ipcshare__line *line)
 	ipcshare__caller_close(&line->owner);
 }
 
-/*
- * The line is cut. A process that ends closes its sockets a moment before its pidfd says so: give
- * it that moment, so that a death is called one.
- */
+int ipcshare__line_idle(struct ipcshare__line *line, unsigned timeout_ms)
+{
+	struct pollfd p = { .fd = line->socket, .events = POLLIN };
+
+	line->deadline_ns = ipcshare__now_ns() + timeout_ms * (uint64_t)1000000u;
+	return poll(&p, 1, 0) == 0;
+}
+
+/* The line is cut. */
 static int lost(const struct ipcshare__line *line, const char *stage)
 {
-	struct pollfd p = { .fd = line->owner.pidfd, .events = POLLIN };
-	int n;
-
-	do
-		n = poll(&p, 1, DYING_MS);
-	while (n < 0 && errno == EINTR);
-	if (n == 1)
+	if (ipcshare__pidfd_ended(line->owner.pidfd))
 		return ipcshare__fail(IPCSHARE_ERR_PEER_DEAD, stage, "",
 				      "process %d, which owns the memory, has ended",
 				      line->owner.pid);
@@ -262,6 +261,18 @@ static int exchange(struct ipcshare__line *line, uint16_t op, const void *entrie
 	return err;
 }
 
+/*
+ * A process that ends closes its sockets a moment before its pidfd says so: give it that moment, so
+ * that a death is called one.
+ */
+static void await_death(const struct ipcshare__line *line)
+{
+	struct pollfd p = { .fd = line->owner.pidfd, .events = POLLIN };
+
+	while (poll(&p, 1, DYING_MS) < 0 && errno == EINTR)
+		;
+}
+
 int ipcshare__line_get(struct ipcshare__line *line, const struct ipcshare__broker_get *get,
 		       size_t n, struct ipcshare__broker_got *got, int *fds)
 {
@@ -271,6 +282,10 @@ int ipcshare__line_get(struct ipcshare__line *line, const struct ipcshare__broke
 	int err;
 
 	err = exchange(line, IPCSHARE__BROKER_GET, get, sizeof(*get), n, &answers, "import");
+	if (err == IPCSHARE_ERR_UNREACHABLE) {
+		await_death(line);
+		err = lost(line, "import");
+	}
 	if (err)
 		return err;
 	for (size_t i = 0; i < n; i++) {

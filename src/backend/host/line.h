@@ -20,6 +20,9 @@ int ipcshare__line_open(const char *socket_dir, uint64_t endpoint, unsigned time
 			const char *stage, struct ipcshare__line *out);
 void ipcshare__line_close(struct ipcshare__line *line);
 
+/* Before one more request on a line that was kept, with a new deadline: not 0 if it still stands. */
+int ipcshare__line_idle(struct ipcshare__line *line, unsigned timeout_ms);
+
 /*
  * Ask for @n <= IPCSHARE__BROKER_BATCH memfds. On success got[i].status is the owner's answer and
  * fds[i] the descriptor, for the caller to close, or -1.
@@ -27,7 +30,10 @@ void ipcshare__line_close(struct ipcshare__line *line);
 int ipcshare__line_get(struct ipcshare__line *line, const struct ipcshare__broker_get *get,
 		       size_t n, struct ipcshare__broker_got *got, int *fds);
 
-/* Ask to drop a region of ours. 0 it is not mapped there any more; IPCSHARE_ERR_BUSY. */
+/*
+ * Ask to drop a region of ours. 0 it is not mapped there any more; IPCSHARE_ERR_BUSY;
+ * IPCSHARE_ERR_UNREACHABLE the other end hung up, without a look whether its process ends.
+ */
 int ipcshare__line_retire(struct ipcshare__line *line,
 			  const struct ipcshare__broker_retire *retire);
 
