@@ -338,13 +338,12 @@ int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
 
 struct ipcshare__mapping *ipcshare__maps_remove(struct ipcshare_ctx *ctx, const void *address)
 {
-	const struct ipcshare__range *range;
 	struct ipcshare__mapping *m = NULL;
+	struct ipcshare__range range;
 
 	pthread_mutex_lock(&ctx->lock);
-	range = ipcshare__index_find(&ctx->imports.maps, address);
-	if (range) {
-		m = range->what;
+	if (ipcshare__index_find(&ctx->imports.maps, address, &range)) {
+		m = range.what;
 		if (--m->maps == 0)
 			ipcshare__index_remove(&ctx->imports.maps, m->at.base);
 	}

@@ -91,6 +91,15 @@ static void region_forget(struct ipcshare__region *r)
 
 /* ---- Allocate and register ---- */
 
+static int not_ours(const struct ipcshare_ctx *ctx, const void *ptr, const char *stage)
+{
+	return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
+			      "it was freed before, or came from malloc(): use ipcshare_alloc() or "
+			      "ipcshare_register()",
+			      "%p is not in memory of this context (backend %s)", ptr,
+			      ctx->backend->ops->name);
+}
+
 static int region_add(struct ipcshare_ctx *ctx, struct ipcshare__memory *mem, bool registered)
 {
 	struct ipcshare__region *r = calloc(1, sizeof(*r));
@@ -154,6 +163,22 @@ int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t len, int fd)
 	return err ? err : region_add(ctx, &mem, true);
 }
 
+int ipcshare_find(struct ipcshare_ctx *ctx, const void *ptr, void **base, size_t *len)
+{
+	struct ipcshare__range range;
+	int err = ipcshare__ctx_check(ctx, "find");
+
+	if (err)
+		return err;
+	if (!ipcshare__index_find(&ctx->regions.by_address, ptr, &range))
+		return not_ours(ctx, ptr, "find");
+	if (base)
+		*base = (void *)range.start;
+	if (len)
+		*len = range.end - range.start;
+	return 0;
+}
+
 int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *src, size_t len)
 {
 	int err = ipcshare__ctx_check(ctx, "copy");
@@ -211,21 +236,19 @@ static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 	region_forget(r);
 }
 
-static int not_ours(const struct ipcshare_ctx *ctx, const void *ptr, const char *stage)
+/* The region that holds @ptr, or NULL; locked. */
+static struct ipcshare__region *region_at(struct ipcshare_ctx *ctx, const void *ptr)
 {
-	return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
-			      "it was freed before, or came from malloc(): use ipcshare_alloc() or "
-			      "ipcshare_register()",
-			      "%p is not in memory of this context (backend %s)", ptr,
-			      ctx->backend->ops->name);
+	struct ipcshare__range range;
+
+	return ipcshare__index_find(&ctx->regions.by_address, ptr, &range) ? range.what : NULL;
 }
 
 /* The region that starts at @ptr, marked busy and freeing; locked. */
 static int free_begin(struct ipcshare_ctx *ctx, void *ptr, bool registered, const char *stage,
 		      struct ipcshare__region **out)
 {
-	const struct ipcshare__range *range = ipcshare__index_find(&ctx->regions.by_address, ptr);
-	struct ipcshare__region *r = range ? range->what : NULL;
+	struct ipcshare__region *r = region_at(ctx, ptr);
 
 	if (!r || r->freeing)
 		return not_ours(ctx, ptr, stage);
@@ -377,13 +400,10 @@ static bool inside(const struct ipcshare__region *r, const void *ptr)
 static int region_of(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,
 		     struct ipcshare__region *last, struct ipcshare__region **out)
 {
-	const struct ipcshare__range *range;
 	size_t offset;
 
-	if (!last || !inside(last, ptr)) {
-		range = ipcshare__index_find(&ctx->regions.by_address, ptr);
-		last = range ? range->what : NULL;
-	}
+	if (!last || !inside(last, ptr))
+		last = region_at(ctx, ptr);
 	if (!last || last->freeing)
 		return not_ours(ctx, ptr, stage);
 	offset = (size_t)((const char *)ptr - (const char *)last->mem.base);

@@ -404,6 +404,33 @@ static void memory_is_freed_once_however_many_try(void)
 	}
 }
 
+/* ---- Find ---- */
+
+static void an_address_leads_to_its_allocation(void)
+{
+	char *a = team_alloc(ctx, 10000), *b = team_alloc(ctx, 4096);
+	void *const before_base = (void *)16, *base = before_base;
+	size_t len = 7;
+
+	CHECK_STATUS(ipcshare_find(ctx, a, &base, &len), 0);
+	CHECK_PTR(base, a);
+	CHECK_INT(len, 10000);
+	CHECK_STATUS(ipcshare_find(ctx, a + 9999, &base, NULL), 0);
+	CHECK_PTR(base, a);
+	CHECK_STATUS(ipcshare_find(ctx, b + 4095, NULL, &len), 0);
+	CHECK_INT(len, 4096);
+	base = before_base;
+	CHECK_FAILS(ipcshare_find(ctx, a + 10000, &base, &len), IPCSHARE_ERR_NOT_SHAREABLE);
+	CHECK_FAILS(ipcshare_find(ctx, &len, &base, &len), IPCSHARE_ERR_NOT_SHAREABLE);
+	CHECK_STATUS(ipcshare_free(ctx, a), 0);
+	CHECK_FAILS(ipcshare_find(ctx, a, &base, &len), IPCSHARE_ERR_NOT_SHAREABLE);
+	CHECK_FAILS(ipcshare_find(NULL, b, &base, &len), IPCSHARE_ERR_INVALID);
+	CHECK_PTR(base, before_base);
+	CHECK_INT(len, 4096);
+	CHECK_STATUS(ipcshare_free(ctx, b), 0);
+	CHECK_FAILS(ipcshare_find((void *)&len, b, &base, &len), IPCSHARE_ERR_CLOSED);
+}
+
 TEST_SUITE(memory, start, stop,
 	TEST(memory_of_any_size_is_zeroed_aligned_and_counted),
 	TEST(memory_that_comes_again_is_zeroed_again),
@@ -417,4 +444,5 @@ TEST_SUITE(memory, start, stop,
 	TEST(close_leaves_registered_memory_to_its_user),
 	TEST(counters_are_read_with_their_size),
 	TEST(threads_allocate_and_free_at_once),
-	TEST(memory_is_freed_once_however_many_try));
+	TEST(memory_is_freed_once_however_many_try),
+	TEST(an_address_leads_to_its_allocation));

@@ -60,14 +60,15 @@ static void spot_remove(const struct ascend_spot *spot)
 
 bool ipcshare__spot_find(const void *address, struct ascend_spot *out)
 {
-	const struct ipcshare__range *range;
+	struct ipcshare__range range;
+	bool found;
 
 	pthread_mutex_lock(&spots_mutex);
-	range = ipcshare__index_find(&spots, address);
-	if (range)
-		*out = *(const struct ascend_spot *)range->what;
+	found = ipcshare__index_find(&spots, address, &range);
+	if (found)
+		*out = *(const struct ascend_spot *)range.what;
 	pthread_mutex_unlock(&spots_mutex);
-	return range != NULL;
+	return found;
 }
 
 /* ---- Exports ---- */
