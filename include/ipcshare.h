@@ -199,6 +199,7 @@ enum ipcshare_call {
  * @call_ns: time spent in them, in nanoseconds
  * @cache_hits: peers' allocations a share or map needed that were mapped already
  * @cache_misses: those that had to be imported
+ * @cache_evictions: mappings kept for reuse that were closed to make room
  * @open_exports: allocations exported without a whitelist (IPCSHARE_SHARE_OPEN)
  * @bytes_mapped: peers' bytes mapped now
  * @bytes_allocated: own bytes allocated or registered now
@@ -212,6 +213,7 @@ struct ipcshare_counters {
 	uint64_t call_ns[IPCSHARE_CALLS];
 	uint64_t cache_hits;
 	uint64_t cache_misses;
+	uint64_t cache_evictions;
 	uint64_t open_exports;
 	uint64_t bytes_mapped;
 	uint64_t bytes_allocated;
@@ -297,6 +299,16 @@ IPCSHARE_API int ipcshare_find(struct ipcshare_ctx *ctx, const void *ptr, void *
  *         device could not, as happens when the owner of imported memory has ended
  */
 IPCSHARE_API int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *src, size_t len);
+
+/**
+ * ipcshare_trim - close all mappings of peers' memory that are only kept for reuse
+ * @closed: set to their number; may be NULL
+ *
+ * What a set or ipcshare_map() uses stays. IPCSHARE_CACHE_ENTRIES and IPCSHARE_CACHE_MIB bound what is
+ * kept without this: what was used longest ago goes first.
+ * Return: 0; ERR_CLOSED; ERR_FORKED
+ */
+IPCSHARE_API int ipcshare_trim(struct ipcshare_ctx *ctx, size_t *closed);
 
 /* ---- Group ---------------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@ void ipcshare__counters_read(struct ipcshare__counters *c, struct ipcshare_count
 	}
 	out->cache_hits = get(&c->cache_hits);
 	out->cache_misses = get(&c->cache_misses);
+	out->cache_evictions = get(&c->cache_evictions);
 	out->open_exports = get(&c->open_exports);
 	out->bytes_mapped = get(&c->bytes_mapped);
 	out->bytes_allocated = get(&c->bytes_allocated);

@@ -11,7 +11,7 @@
 struct ipcshare__counters {
 	_Atomic uint64_t calls[IPCSHARE_CALLS];
 	_Atomic uint64_t call_ns[IPCSHARE_CALLS];
-	_Atomic uint64_t cache_hits, cache_misses, open_exports;
+	_Atomic uint64_t cache_hits, cache_misses, cache_evictions, open_exports;
 	_Atomic uint64_t bytes_mapped, bytes_allocated, allocations, sets, groups;
 };
 

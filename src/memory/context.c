@@ -129,6 +129,7 @@ int ipcshare_open(const struct ipcshare_options *options, struct ipcshare_ctx **
 	err = settings_load(ctx, options);
 	if (err)
 		goto free_ctx;
+	ipcshare__cache_open(&ctx->imports.cache, &ctx->config);
 	err = ipcshare__broker_start(&ctx->config, ipcshare__imports_retire, ctx, &ctx->broker);
 	if (err)
 		goto free_ctx;

@@ -32,45 +32,91 @@ void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping
 	}
 }
 
-static void mapping_uncount(struct ipcshare__mapping *m)
+/* Nobody can find it from now on. Locked. */
+static void slot_remove(struct ipcshare__mapping *m)
 {
+	struct ipcshare__mapping **at = &m->peer->slots[m->region];
+
+	while (*at != m)
+		at = &(*at)->next;
+	*at = m->next;
+}
+
+/* The same for one that was ready. */
+static void mapping_unlink(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+{
+	slot_remove(m);
+	ipcshare__cache_release(&ctx->imports.cache, m);
 	m->peer->mappings--;
 	m->peer->bytes_mapped -= m->length;
 }
 
 /* Take the idle mappings of one region id off the peer's list; 1 if one is in use. Locked. */
-static int slot_take_idle(struct ipcshare__peer *peer, uint32_t region, uint32_t generation,
-			  struct ipcshare__mapping **taken)
+static int slot_take_idle(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer, uint32_t region,
+			  uint32_t generation, struct ipcshare__mapping **taken)
 {
-	struct ipcshare__mapping **at = &peer->slots[region], *m;
+	struct ipcshare__mapping *m = peer->slots[region], *next;
 	int used = 0;
 
-	while ((m = *at)) {
+	for (; m; m = next) {
 		bool wanted = generation == 0 || m->generation == generation;
 
+		next = m->next;
 		if (!wanted || m->users || m->state == IPCSHARE__MAPPING_PENDING) {
 			used |= wanted;
-			at = &m->next;
 			continue;
 		}
-		*at = m->next;
-		mapping_uncount(m);
+		mapping_unlink(ctx, m);
 		m->next = *taken;
 		*taken = m;
 	}
 	return used;
 }
 
-int ipcshare__mappings_take(struct ipcshare__peer *peer, uint32_t region, uint32_t generation,
-			    struct ipcshare__mapping **taken)
+int ipcshare__mappings_take(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer, uint32_t region,
+			    uint32_t generation, struct ipcshare__mapping **taken)
 {
 	int used = 0;
 
 	if (region != IPCSHARE__REGION_ANY)
-		return region < peer->nslots ? slot_take_idle(peer, region, generation, taken) : 0;
+		return region < peer->nslots
+			       ? slot_take_idle(ctx, peer, region, generation, taken) : 0;
 	for (uint32_t i = 0; i < peer->nslots; i++)
-		used |= slot_take_idle(peer, i, 0, taken);
+		used |= slot_take_idle(ctx, peer, i, 0, taken);
 	return used;
+}
+
+/* Off the cache and onto @taken: what is too much, or with @all everything. Locked. */
+static size_t cache_take(struct ipcshare_ctx *ctx, bool all, struct ipcshare__mapping **taken)
+{
+	struct ipcshare__cache *cache = &ctx->imports.cache;
+	struct ipcshare__mapping *m;
+	size_t n = 0;
+
+	while ((m = all ? cache->oldest : ipcshare__cache_excess(cache))) {
+		mapping_unlink(ctx, m);
+		m->next = *taken;
+		*taken = m;
+		n++;
+	}
+	return n;
+}
+
+int ipcshare_trim(struct ipcshare_ctx *ctx, size_t *closed)
+{
+	struct ipcshare__mapping *taken = NULL;
+	size_t n;
+	int err = ipcshare__ctx_check(ctx, "trim");
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&ctx->lock);
+	n = cache_take(ctx, true, &taken);
+	pthread_mutex_unlock(&ctx->lock);
+	ipcshare__mappings_close(ctx, taken);
+	if (closed)
+		*closed = n;
+	return 0;
 }
 
 /* ---- Find, or import ---- */
@@ -152,8 +198,8 @@ static void hold_begin(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 		mine[i] = !w->mapping;
 		if (mine[i])
 			w->status = mapping_new(peer, w);
-		else
-			w->mapping->users++;
+		else if (w->mapping->users++ == 0)
+			ipcshare__cache_release(&ctx->imports.cache, w->mapping);
 		if (!peer->same_process && !w->status)
 			ipcshare__count(mine[i] ? &ctx->counters.cache_misses
 						: &ctx->counters.cache_hits, 1);
@@ -206,11 +252,7 @@ static void hold_import(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 /* Off the peer's list, so that the next one tries anew; waiters still hold it. Locked. */
 static void mapping_fail(struct ipcshare__mapping *m, int status)
 {
-	struct ipcshare__mapping **at = &m->peer->slots[m->region];
-
-	while (*at != m)
-		at = &(*at)->next;
-	*at = m->next;
+	slot_remove(m);
 	m->state = IPCSHARE__MAPPING_FAILED;
 	m->status = status;
 }
@@ -304,20 +346,23 @@ out:
 void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
 {
 	struct ipcshare__peer *peer = m->peer;
-	struct ipcshare__mapping *idle = NULL;
+	struct ipcshare__mapping *gone = NULL;
+	uint32_t region = m->region, generation = m->generation;
 
 	pthread_mutex_lock(&ctx->lock);
-	/* A local one would keep its region from being freed, and costs nothing to find again. */
-	if (--m->users == 0 && peer->same_process) {
-		uint32_t region = m->region, generation = m->generation;
-
-		slot_take_idle(peer, region, generation, &idle);
-		pthread_mutex_unlock(&ctx->lock);
-		ipcshare__region_drop_local(peer->endpoint, region, generation);
-		ipcshare__mappings_close(ctx, idle);
-	} else {
-		pthread_mutex_unlock(&ctx->lock);
+	if (--m->users == 0) {
+		ipcshare__cache_keep(&ctx->imports.cache, m);
+		/* A local one would keep its region from being freed, and costs nothing to find again. */
+		if (peer->same_process)
+			slot_take_idle(ctx, peer, region, generation, &gone);
+		else
+			ipcshare__count(&ctx->counters.cache_evictions,
+					cache_take(ctx, false, &gone));
 	}
+	pthread_mutex_unlock(&ctx->lock);
+	if (gone && peer->same_process)
+		ipcshare__region_drop_local(peer->endpoint, region, generation);
+	ipcshare__mappings_close(ctx, gone);
 	ipcshare__peer_drop(ctx, peer);
 }
 
@@ -365,7 +410,7 @@ int ipcshare__imports_retire(void *arg, const struct ipcshare__caller *caller, u
 	peer = ipcshare__peer_find(ctx, owner);
 	if (peer && (peer->owner.pid != caller->pid || peer->owner.inode != caller->inode))
 		status = IPCSHARE_ERR_NOT_ALLOWED;
-	else if (peer && ipcshare__mappings_take(peer, region, generation, &idle))
+	else if (peer && ipcshare__mappings_take(ctx, peer, region, generation, &idle))
 		status = IPCSHARE_ERR_BUSY;
 	pthread_mutex_unlock(&ctx->lock);
 	ipcshare__mappings_close(ctx, idle);
@@ -390,4 +435,5 @@ void ipcshare__imports_abandon(struct ipcshare_ctx *ctx)
 		ipcshare__peer_delete(peer);
 	}
 	ipcshare__index_clear(&im->maps);
+	im->cache = (struct ipcshare__cache){ 0 };
 }

@@ -12,6 +12,7 @@
 #include "backend/backend.h"
 #include "base/index.h"
 #include "base/wire.h"
+#include "memory/cache.h"
 #include "memory/peer.h"
 
 enum ipcshare__mapping_state {
@@ -29,6 +30,8 @@ struct ipcshare__mapping {
 	int status; /* why it failed */
 	bool local; /* the owner is this process: base is its own pointer */
 	size_t users; /* sets and one-sided maps; 0: kept for reuse */
+	bool kept; /* in the cache, between these two */
+	struct ipcshare__mapping *older, *newer;
 	size_t maps; /* of these, one-sided maps: it is in imports.maps while not 0 */
 	struct ipcshare__imported at;
 	size_t length; /* of the region */
@@ -37,6 +40,7 @@ struct ipcshare__mapping {
 struct ipcshare__imports {
 	struct ipcshare__peer *peers;
 	struct ipcshare__index maps; /* addresses given out by one-sided maps */
+	struct ipcshare__cache cache; /* mappings that nobody uses */
 };
 
 struct ipcshare__want {
@@ -62,8 +66,8 @@ void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *
  * Take the idle mappings of one region id, or of all (IPCSHARE__REGION_ANY), off the peer's list and
  * onto @taken, for mappings_close(); 1 if one is in use. Locked: ctx->lock is held.
  */
-int ipcshare__mappings_take(struct ipcshare__peer *peer, uint32_t region, uint32_t generation,
-			    struct ipcshare__mapping **taken);
+int ipcshare__mappings_take(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer, uint32_t region,
+			    uint32_t generation, struct ipcshare__mapping **taken);
 /* Unmap what nobody uses and nobody can find. No lock is held. */
 void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list);
 

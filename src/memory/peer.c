@@ -121,7 +121,7 @@ void ipcshare__peer_drop(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer)
 	pthread_mutex_lock(&ctx->lock);
 	last = --peer->users == 0;
 	if (last) {
-		ipcshare__mappings_take(peer, IPCSHARE__REGION_ANY, 0, &idle);
+		ipcshare__mappings_take(ctx, peer, IPCSHARE__REGION_ANY, 0, &idle);
 		for (at = &ctx->imports.peers; *at != peer; at = &(*at)->next)
 			;
 		*at = peer->next;
