@@ -185,8 +185,7 @@ int emu_capture_event_wait(struct emu_stream *s, struct emu_event *e)
 	else if (of_stream && (!e->ex || e->shared))
 		err = spoilt(of_stream, ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
 			     e->shared ? "an IPC event" : "not an Ex event");
-	else if (of_stream && !(e->flags & ACL_EVENT_EXTERNAL &&
-				emu_settings()->release >= EMU_9_2_0))
+	else if (of_stream && !(e->flags & ACL_EVENT_EXTERNAL))
 		err = spoilt(of_stream, ACL_ERROR_RT_CAPTURE_DEPENDENCY,
 			     "an event recorded outside");
 	pthread_mutex_unlock(&lock);

@@ -11,16 +11,23 @@
 
 #define SDID_BASE 0x00400000u	/* server 1 of super pod 0 */
 
-/* Item @i of a list "4,5,6"; -1 past its end; without a list, @i itself below @n. */
+/* Item @i of a list "4,5,6", which ends at whatever is no number; without a list, @i below @n. */
 static int list_item(const char *list, int i, int n)
 {
+	char *end;
+	long id;
+
 	if (!list)
 		return i < n ? i : -1;
-	while (i-- > 0 && list)
-		list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL;
-	if (!list || *list < '0' || *list > '9')
-		return -1;	/* the vendor's rule too: ids after an invalid one don't count */
-	return atoi(list);
+	for (;; list = end + 1) {
+		if (*list < '0' || *list > '9')
+			return -1;
+		id = strtol(list, &end, 10);
+		if (!i--)
+			return id < EMU_DEVICES ? (int)id : -1;
+		if (*end != ',')
+			return -1;
+	}
 }
 
 /* Logical ids number the devices a container shows; physical ids are the machine's. */
@@ -40,11 +47,21 @@ static int logic_of(int physical)
 	return -1;
 }
 
+/*
+ * ASCEND_RT_VISIBLE_DEVICES ends at its first id that does not exist. Pages of 9.x support ascending
+ * order only, so there the first that is not above the one before ends it too; older ones show 3,2,1.
+ */
 static int logic_of_user(int user)
 {
-	int l = user < 0 ? -1 : list_item(emu_settings()->visible, user, EMU_DEVICES);
+	bool ascending = emu_settings()->release >= EMU_9_0_0;
+	int l = -1, before = -1;
 
-	return physical_of(l) < 0 ? -1 : l;
+	for (int i = 0; i <= user; i++, before = l) {
+		l = list_item(emu_settings()->visible, i, EMU_DEVICES);
+		if (physical_of(l) < 0 || (ascending && l <= before))
+			return -1;
+	}
+	return l;
 }
 
 static int user_of_logic(int logic)

@@ -381,12 +381,15 @@ static void visible_devices_are_explained(void)
 {
 	if (!emulator())
 		return;
-	CHECK_INT(run_emulated("", "ASCEND_RT_VISIBLE_DEVICES=5,4", "--doctor"), 0);
-	CHECK_HAS(ASCEND("devices"), "ok 2; physical ids: 5 4");
-	CHECK_HAS(ASCEND("visible devices"), "ok ASCEND_RT_VISIBLE_DEVICES=5,4");
-	CHECK_INT(run_emulated("", "ASCEND_RT_VISIBLE_DEVICES=3,2,9,4", "--doctor"), 0);
+	CHECK_INT(run_emulated("", "ASCEND_RT_VISIBLE_DEVICES=4,6", "--doctor"), 0);
+	CHECK_HAS(ASCEND("devices"), "ok 2; physical ids: 4 6");
+	CHECK_HAS(ASCEND("visible devices"), "ok ASCEND_RT_VISIBLE_DEVICES=4,6");
+	CHECK_INT(run_emulated("", "ASCEND_RT_VISIBLE_DEVICES=2,3,9,4", "--doctor"), 0);
 	CHECK_HAS(ASCEND("visible devices"),
-		  "limited ASCEND_RT_VISIBLE_DEVICES=3,2,9,4: 2 of these 4 can be seen -> name");
+		  "limited ASCEND_RT_VISIBLE_DEVICES=2,3,9,4: 2 of these 4 can be seen -> name");
+	CHECK_INT(run_emulated("", "ASCEND_RT_VISIBLE_DEVICES=5,4", "--doctor"), 0);
+	CHECK_HAS(ASCEND("visible devices"), "1 of these 2 can be seen -> name devices that exist, "
+		  "in ascending order");
 	CHECK_INT(run_emulated("", "ASCEND_RT_VISIBLE_DEVICES=3", "--doctor"), 0);
 	CHECK_HAS(ASCEND("visible devices"),
 		  "ranks on other devices can't be reached -> let each rank");

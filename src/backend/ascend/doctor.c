@@ -334,7 +334,7 @@ static void try_devices(struct ascend_report *r)
 	}
 }
 
-/* The list ends at the first id that doesn't exist. */
+/* The list ends at the first id that doesn't exist; in 9.x also at one out of ascending order. */
 static void try_visible(struct ascend_report *r)
 {
 	struct ipcshare__finding *f = &r->findings[ASCEND_FINDING_VISIBLE];
@@ -349,7 +349,7 @@ static void try_visible(struct ascend_report *r)
 		say(f, FAILED, "unset it, or begin with a device that exists",
 		    "ASCEND_RT_VISIBLE_DEVICES=\"%.60s\": no device can be seen", list);
 	else if (named > r->ndevices)
-		say(f, LIMITED, "name devices that exist; one that doesn't hides those after it",
+		say(f, LIMITED, "name devices that exist, in ascending order; any other hides what follows",
 		    "ASCEND_RT_VISIBLE_DEVICES=%.60s: %d of these %d can be seen", list,
 		    r->ndevices, named);
 	else if (named == 1)

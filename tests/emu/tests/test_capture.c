@@ -224,6 +224,7 @@ static void event_rules(struct rank *r)
 static void events_threads_and_groups(void)
 {
 	RANKS_OK(1, "", event_rules);
+	RANKS_OK(1, "ASCENDCL_EMU_RELEASE=8.5.0", event_rules);	/* EXTERNAL events too */
 }
 
 static void two_lanes(struct rank *r)

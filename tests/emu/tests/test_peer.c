@@ -146,33 +146,69 @@ static void ids(struct rank *r)
 	uint32_t count;
 
 	(void)r;
-	/* the container shows 4,5,6,7; the job asks for 3,1 of them */
+	/* the container shows 7,5,6,4; the job asks for 1,3 of them */
 	up(0);
 	OK(aclrtGetDeviceCount(&count));
 	EXPECT(count == 2);
 	CODE(107001, aclrtSetDevice(2));
 	OK(aclrtGetPhyDevIdByLogicDevId(0, &id));	/* translates the user id, despite its name */
-	EXPECT(id == 7);
-	OK(aclrtGetLogicDevIdByPhyDevId(5, &id));
+	EXPECT(id == 5);
+	OK(aclrtGetLogicDevIdByPhyDevId(4, &id));
 	EXPECT(id == 1);
-	OK(aclrtGetLogicDevIdByUserDevId(0, &id));
+	OK(aclrtGetLogicDevIdByUserDevId(1, &id));
 	EXPECT(id == 3);
 	OK(aclrtGetUserDevIdByLogicDevId(1, &id));
-	EXPECT(id == 1);
+	EXPECT(id == 0);
 	if (has_pair) {
 		OK(aclrtGetPhyDevIdByUserDevId(1, &id));
-		EXPECT(id == 5);
-		OK(aclrtGetUserDevIdByPhyDevId(7, &id));
+		EXPECT(id == 4);
+		OK(aclrtGetUserDevIdByPhyDevId(5, &id));
 		EXPECT(id == 0);
 	}
-	CODE(107001, aclrtGetLogicDevIdByPhyDevId(4, &id));
+	CODE(107001, aclrtGetLogicDevIdByPhyDevId(7, &id));
 	OK(aclrtGetDevice(&id));
 	EXPECT(id == 0);
 }
 
 static void user_logical_and_physical_ids(void)
 {
-	RANKS_OK(1, "ASCENDCL_EMU_PHYSICAL=4,5,6,7 ASCEND_RT_VISIBLE_DEVICES=3,1", ids);
+	RANKS_OK(1, "ASCENDCL_EMU_PHYSICAL=7,5,6,4 ASCEND_RT_VISIBLE_DEVICES=1,3", ids);
+}
+
+static void one_visible(struct rank *r)
+{
+	uint32_t count;
+
+	(void)r;
+	OK(aclInit(NULL));
+	OK(aclrtGetDeviceCount(&count));
+	EXPECT(count == 1);
+	OK(aclrtSetDevice(0));
+	for (int i = 1; i < 4; i++)
+		CODE(107001, aclrtSetDevice(i));
+}
+
+static void three_visible(struct rank *r)
+{
+	uint32_t count;
+	int32_t id;
+
+	(void)r;
+	up(2);
+	OK(aclrtGetDeviceCount(&count));
+	OK(aclrtGetPhyDevIdByLogicDevId(2, &id));
+	EXPECT(count == 3 && id == 1);
+}
+
+/* What follows the first id that is not valid is not there, not even for who names it. */
+static void the_visible_list_ends_at_what_is_not_valid(void)
+{
+	RANKS_OK(1, "ASCEND_RT_VISIBLE_DEVICES=3,2,1", one_visible);	/* not ascending */
+	RANKS_OK(1, "ASCEND_RT_VISIBLE_DEVICES=3,3,4", one_visible);
+	RANKS_OK(1, "ASCEND_RT_VISIBLE_DEVICES=3,9,4", one_visible);	/* of 8 devices */
+	RANKS_OK(1, "ASCEND_RT_VISIBLE_DEVICES=3;4,5", one_visible);
+	RANKS_OK(1, "ASCEND_RT_VISIBLE_DEVICES=3,2,1 ASCENDCL_EMU_RELEASE=9.0.0", one_visible);
+	RANKS_OK(1, "ASCEND_RT_VISIBLE_DEVICES=3,2,1 ASCENDCL_EMU_RELEASE=8.5.0", three_visible);
 }
 
 int main(void)
@@ -181,7 +217,8 @@ int main(void)
 		TEST(enabling_is_one_directional_and_counted),
 		TEST(at_most_32_processes_per_ordered_pair),
 		TEST(enabling_is_refused_between_the_dies_of_a_chip), TEST(a_pair_without_a_link),
-		TEST(user_logical_and_physical_ids), { NULL, NULL },
+		TEST(user_logical_and_physical_ids),
+		TEST(the_visible_list_ends_at_what_is_not_valid), { NULL, NULL },
 	};
 
 	return tests_main("2.12 peer access", tests);
