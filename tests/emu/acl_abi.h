@@ -71,6 +71,27 @@ enum {
 typedef enum { ACL_DEVICE = 0, ACL_HOST = 1 } aclrtRunMode;
 
 typedef enum {
+	ACL_PKG_NAME_CANN = 0,
+	ACL_PKG_NAME_RUNTIME = 1,
+	ACL_PKG_NAME_COMPILER = 2,
+	ACL_PKG_NAME_HCCL = 3,
+	ACL_PKG_NAME_TOOLKIT = 4,
+	ACL_PKG_NAME_OPP = 5,
+	ACL_PKG_NAME_OPP_KERNEL = 6,
+	ACL_PKG_NAME_DRIVER = 7,
+} aclCANNPackageName;
+
+typedef struct {
+	char version[128];
+	char majorVersion[64];
+	char minorVersion[64];
+	char releaseVersion[64];
+	char patchVersion[64];
+	char reserved[128];
+} aclCANNPackageVersion;
+_Static_assert(sizeof(aclCANNPackageVersion) == 512, "ABI");
+
+typedef enum {
 	ACL_DEV_ATTR_AICORE_CORE_NUM = 101,
 	ACL_DEV_ATTR_CUBE_CORE_NUM = 102,
 	ACL_DEV_ATTR_VECTOR_CORE_NUM = 201,
@@ -252,6 +273,7 @@ ACL_API const char *aclGetRecentErrMsg(void);
 ACL_API aclError aclrtGetVersion(int32_t *major, int32_t *minor, int32_t *patch);
 ACL_API aclError aclsysGetVersionStr(char *pkg, char *version);
 ACL_API aclError aclsysGetVersionNum(char *pkg, int32_t *num);
+ACL_API aclError aclsysGetCANNVersion(aclCANNPackageName name, aclCANNPackageVersion *version);
 ACL_API aclError aclrtSetDevice(int32_t device);
 ACL_API aclError aclrtResetDevice(int32_t device);
 ACL_API aclError aclrtResetDeviceForce(int32_t device);

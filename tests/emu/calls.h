@@ -5,7 +5,8 @@
 
 #define EMU_CALLS(X) \
 	X(aclInit) X(aclFinalize) X(aclFinalizeReference) X(aclGetRecentErrMsg) \
-	X(aclrtGetVersion) X(aclsysGetVersionStr) X(aclsysGetVersionNum) X(aclrtSetDevice) \
+	X(aclrtGetVersion) X(aclsysGetVersionStr) X(aclsysGetVersionNum) \
+	X(aclsysGetCANNVersion) X(aclrtSetDevice) \
 	X(aclrtResetDevice) X(aclrtResetDeviceForce) X(aclrtGetDevice) X(aclrtGetDeviceCount) \
 	X(aclrtGetSocName) X(aclrtGetRunMode) X(aclrtGetDeviceInfo) X(aclrtCreateContext) \
 	X(aclrtDestroyContext) X(aclrtSetCurrentContext) X(aclrtGetCurrentContext) \

@@ -111,6 +111,19 @@ aclError aclsysGetVersionNum(char *pkg, int32_t *num)
 	return 0;
 }
 
+/* Deprecated, but still what some programs ask. All packages are of one release here. */
+aclError aclsysGetCANNVersion(aclCANNPackageName name, aclCANNPackageVersion *out)
+{
+	ENTER(aclsysGetCANNVersion);
+	if (!out || (unsigned)name > ACL_PKG_NAME_DRIVER)
+		return emu_fail(ACL_ERROR_INVALID_PARAM, "NULL, or package %d", (int)name);
+	memset(out, 0, sizeof(*out));
+	snprintf(out->version, sizeof(out->version), "%s", version());
+	sscanf(version(), "%63[^.].%63[^.].%63[^-.]%*[-.]%63s", out->majorVersion,
+	       out->minorVersion, out->releaseVersion, out->patchVersion);
+	return 0;
+}
+
 /* A failed ioctl leaves -1 behind a success, as in the real runtime. */
 aclError aclrtDeviceGetBareTgid(int32_t *pid)
 {

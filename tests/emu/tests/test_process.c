@@ -12,6 +12,7 @@ static void init_rows(struct rank *r)
 {
 	uint64_t left = 9;
 	int32_t major, minor, patch;
+	aclCANNPackageVersion cann;
 	aclrtRunMode mode;
 	char version[128];
 
@@ -32,6 +33,11 @@ static void init_rows(struct rank *r)
 	EXPECT(major == 1 && minor == 17);
 	OK(aclsysGetVersionStr("runtime", version));
 	EXPECT(!strcmp(version, "9.1.0"));
+	OK(aclsysGetCANNVersion(ACL_PKG_NAME_CANN, &cann));
+	EXPECT(!strcmp(cann.version, "9.1.0") && !strcmp(cann.majorVersion, "9"));
+	EXPECT(!strcmp(cann.minorVersion, "1") && !strcmp(cann.releaseVersion, "0"));
+	CODE(100000, aclsysGetCANNVersion(8, &cann));
+	CODE(100000, aclsysGetCANNVersion(ACL_PKG_NAME_CANN, NULL));
 	OK(aclrtGetRunMode(&mode));
 	EXPECT(mode == ACL_HOST);
 	EXPECT(!strcmp(aclrtGetSocName(), "Ascend910B3"));
