@@ -106,7 +106,7 @@ run: ## share four workloads among RANKS=4 processes and verify every byte
 		$B/ipcshare-bench share $(WORKLOAD:%=--workload %)
 
 # The real runtime is used with IPCSHARE_ACL_LIB= (the usual names) or its path.
-EMU_DIR := $(CURDIR)/$B/emu
+EMU_DIR := $(abspath $B)/emu
 EMU     := $(EMU_DIR)/libascendcl.so
 USE_EMU := IPCSHARE_ACL_LIB=$${IPCSHARE_ACL_LIB-$(EMU)} ASCENDCL_EMU_JOB=$${ASCENDCL_EMU_JOB-$$$$}
 # It can't run in a program with ThreadSanitizer, which wants the addresses for itself.
