@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "emu.h"
+#include "identity.h"
 #include "join.h"
 #include "region.h"
 #include "table.h"
@@ -36,6 +37,7 @@ static void join_answer(int conn)
 	if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &cred, &len) || cred.uid != getuid())
 		return;
 	w.seen_pid = cred.pid;
+	w.initial = emu_identity_initial();
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));

@@ -5,7 +5,6 @@
  * so nothing is ever on disk and everything ends with the last process, however it dies.
  * The rendezvous (one socket name, held while joining) keeps two first processes apart.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "emu.h"
+#include "identity.h"
 #include "join.h"
 #include "table.h"
 
@@ -95,18 +95,20 @@ static int welcome_receive(int conn, struct emu_welcome *w, int *fd)
 	return 1;
 }
 
-/* Asks living processes until one hands over the table and one knows this process's bare pid. */
-static int table_ask(int32_t *seen)
+/* Asks living processes for the table, and for this process's pid as those outside see it. */
+static int table_ask(struct emu_view *seen)
 {
 	int err = 0;
 
-	for (uint32_t slot = 0; slot < EMU_SLOTS && (emu_file < 0 || !*seen); slot++) {
+	for (uint32_t slot = 0; slot < EMU_SLOTS && (emu_file < 0 || !seen->outermost); slot++) {
 		struct emu_welcome w;
 		int conn = emu_helper_connect(slot), fd = -1, got;
 
 		if (conn < 0)
 			continue;
 		got = welcome_receive(conn, &w, &fd);
+		if (got > 0)
+			emu_view_add(seen, conn, &w);
 		close(conn);
 		if (got < 0)
 			err = emu_fail(ACL_ERROR_INTERNAL, "the process in slot %u of job %s does "
@@ -117,13 +119,11 @@ static int table_ask(int32_t *seen)
 			emu_file = fd;
 		else
 			close(fd);
-		if (w.seen_pid)
-			*seen = w.seen_pid;
 	}
 	return emu_file < 0 ? err : 0;	/* never a second table beside a silent process */
 }
 
-static int table_map(int32_t *seen)
+static int table_map(struct emu_view *seen)
 {
 	int err = table_ask(seen);
 	bool first = emu_file < 0;
@@ -148,67 +148,6 @@ static int table_map(int32_t *seen)
 	return emu_table_check(emu_table);
 }
 
-/* Field 22 of /proc/self/stat, in clock ticks since boot; what stands before has a ')' last. */
-static uint64_t start_time(void)
-{
-	FILE *f = fopen("/proc/self/stat", "r");
-	unsigned long long ticks = 0;
-	char line[1024] = "", *p;
-
-	if (f) {
-		if (!fgets(line, sizeof(line), f))
-			line[0] = 0;
-		fclose(f);
-	}
-	p = strrchr(line, ')');
-	if (p)
-		sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-		       "%*d %*d %*d %llu", &ticks);
-	return ticks * (UINT64_C(1000000000) / sysconf(_SC_CLK_TCK));
-}
-
-/* The pids of this process, outermost first, as far as this /proc shows: their number. */
-static int ns_pids(int32_t *outermost)
-{
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[512], *p, *save;
-	int n = 0;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "NSpid:", 6))
-			continue;
-		for (p = strtok_r(line + 6, " \t\n", &save); p; p = strtok_r(NULL, " \t\n", &save))
-			if (!n++)
-				*outermost = atoi(p);
-	}
-	if (f)
-		fclose(f);
-	return n;
-}
-
-static bool in_initial_namespace(void)
-{
-	char link[64] = "";
-
-	return readlink("/proc/self/ns/pid", link, sizeof(link) - 1) > 0 &&
-	       !strcmp(link, "pid:[4026531836]");	/* PROC_PID_INIT_INO of the kernel */
-}
-
-static int32_t pid_find(int32_t seen)
-{
-	int32_t outermost = 0;
-
-	if (emu_settings()->bare_tgid > 0)
-		return (int32_t)emu_settings()->bare_tgid;
-	if (!in_initial_namespace()) {
-		if (ns_pids(&outermost) > 1)
-			return outermost;
-		if (seen)		/* the outer process's kernel view of us */
-			return seen;
-	}
-	return getpid();
-}
-
 /* A dead process's socket can outlive its slot by a moment: then the next slot is taken. */
 static int slot_take(void)
 {
@@ -223,7 +162,7 @@ static int slot_take(void)
 		if (listener < 0)
 			continue;
 		s->pid = bare_pid;
-		s->start = start_time();
+		s->start = emu_identity_start();
 		s->keys = 0;
 		__atomic_store_n(&s->serial, ++t->next_serial, __ATOMIC_RELEASE);
 		if (emu_helper_start(listener, &s->alive))
@@ -251,8 +190,9 @@ static void after_fork(void)
 
 static int join_once(void)
 {
-	int32_t seen = 0;
+	struct emu_view seen = { 0 };
 	int door, err;
+	bool told;
 
 	pthread_atfork(NULL, NULL, after_fork);
 	door = rendezvous_enter();
@@ -260,8 +200,13 @@ static int join_once(void)
 		return emu_fail(ACL_ERROR_INTERNAL, "cannot enter job %s", emu_settings()->job);
 	err = table_map(&seen);
 	if (!err) {
-		bare_pid = pid_find(seen);
+		bare_pid = (int32_t)emu_settings()->bare_tgid;	/* told to: even a number in use */
+		told = bare_pid > 0;
+		if (!told)
+			bare_pid = emu_identity_pid(&seen);
 		emu_table_lock();
+		if (!told)
+			bare_pid = emu_identity_unique(bare_pid);
 		if (slot_take())
 			err = emu_fail(ACL_ERROR_INTERNAL, "no slot for another process");
 		emu_table_unlock();

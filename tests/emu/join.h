@@ -11,8 +11,10 @@ struct emu_welcome {		/* the answer to 'J'; the memfd comes with it */
 	uint64_t magic;
 	uint32_t layout;
 	int32_t seen_pid;	/* 0: the asker is outside the answerer's pid namespaces */
+	uint32_t initial;	/* the answerer is in the initial one */
+	uint32_t pad;
 };
-_Static_assert(sizeof(struct emu_welcome) == 16, "wire");
+_Static_assert(sizeof(struct emu_welcome) == 24, "wire");
 
 /* The abstract name of a slot's socket, or of the rendezvous (slot -1). */
 socklen_t emu_socket_name(struct sockaddr_un *a, int slot);

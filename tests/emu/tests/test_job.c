@@ -4,9 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -301,80 +299,6 @@ static void a_process_with_another_machine_is_refused(void)
 	RANKS_OK(2, "", other_machine);
 }
 
-/* Rank 1's work is done by a child in a pid namespace of its own, with or without its own /proc. */
-static void contained(struct rank *r, bool own_proc)
-{
-	int32_t bare;
-	void *p, *q;
-	int status;
-	pid_t child;
-
-	if (r->id == 0) {
-		up(0);
-		p = alloc(4096);
-		put(p, 1, 4096);
-		export_granted(r, 1, p, 4096, key);		/* lists the outer pid */
-		rank_recv(r, 1, &bare, 4);
-		EXPECT(bare > 1 && !kill(bare, 0));
-		import_granted(r, 1, key, &q, 0);
-		EXPECT(holds(q, 2, 4096));
-		rank_send(r, 1, "x", 1);
-		return;
-	}
-	EXPECT(!unshare(CLONE_NEWPID | (own_proc ? CLONE_NEWNS : 0)));
-	child = fork();
-	if (child) {
-		for (int i = 0; i < r->n; i++)
-			if (i != r->id)
-				close(r->fd[i]);
-		waitpid(child, &status, 0);
-		_exit(status ? 1 : 0);
-	}
-	if (own_proc) {
-		EXPECT(!mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
-		EXPECT(!mount("proc", "/proc", "proc", 0, NULL));
-	}
-	EXPECT(getpid() == 1);
-	bare = up(0);
-	EXPECT(bare > 1);
-	import_granted(r, 0, key, &q, 0);
-	EXPECT(holds(q, 1, 4096));
-	rank_send(r, 0, &bare, 4);
-	p = alloc(4096);
-	put(p, 2, 4096);
-	export_granted(r, 0, p, 4096, key);
-	rank_recv(r, 0, key, 1);
-	exit(0);
-}
-
-static void container(struct rank *r)
-{
-	contained(r, false);
-}
-
-static void container_with_proc(struct rank *r)
-{
-	if (r->id == 0)
-		up(0);		/* first, so that there is somebody who sees the other's pid */
-	if (r->id == 0)
-		rank_send(r, 1, "x", 1);
-	else
-		rank_recv(r, 0, key, 1);
-	if (r->id == 0)
-		OK(aclFinalize());
-	contained(r, true);
-}
-
-static void a_rank_in_its_own_pid_namespace(void)
-{
-	if (geteuid()) {
-		fprintf(stderr, "    (needs root: skipped) ");
-		return;
-	}
-	RANKS_OK(2, "", container);
-	RANKS_OK(2, "", container_with_proc);
-}
-
 int main(void)
 {
 	static const struct test tests[] = {
@@ -383,8 +307,7 @@ int main(void)
 		TEST(sigkill_at_any_moment_harms_nobody_else),
 		TEST(death_while_holding_the_tables_lock),
 		TEST(nothing_is_left_after_the_last_process),
-		TEST(a_process_with_another_machine_is_refused),
-		TEST(a_rank_in_its_own_pid_namespace), { NULL, NULL },
+		TEST(a_process_with_another_machine_is_refused), { NULL, NULL },
 	};
 
 	return tests_main("a job's processes", tests);
