@@ -17,12 +17,13 @@ void emu_alloc_release(uint32_t alloc)
 
 	if (a->state == EMU_FREE)
 		return;
-	a->state = EMU_FREE;
+	/* First: of memory that has no record any more nobody would give back the pages. */
+	fallocate(emu_file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, a->off, a->len);
+	emu_state_set(&a->state, EMU_FREE);
 	t->used[a->device] -= a->len;
 	t->huge[a->device] -= a->huge;
 	if (alloc < t->allocs_hint)
 		t->allocs_hint = alloc;
-	fallocate(emu_file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, a->off, a->len);
 }
 
 static void node_release(uint32_t node)
@@ -36,7 +37,7 @@ static void node_release(uint32_t node)
 		link = &t->nodes[*link].next;
 	if (*link == node)
 		*link = n->next;
-	n->state = EMU_FREE;
+	emu_state_set(&n->state, EMU_FREE);
 	if (node < t->nodes_hint)
 		t->nodes_hint = node;
 	for (g = n->grants; g != EMU_NONE; g = next) {
@@ -64,11 +65,20 @@ void emu_node_close(uint32_t node)
 
 	if (n->state != EMU_LIVE && n->state != EMU_SOURCE_FREED)
 		return;
-	n->state = EMU_CLOSED;
+	emu_state_set(&n->state, EMU_CLOSED);
 	if (emu_table->slots[n->slot].keys)
 		emu_table->slots[n->slot].keys--;
-	node_revoke(n);
-	if (n->opens == EMU_NONE)
+	emu_node_settle(node);
+}
+
+/* Nobody keeps what was closed or freed, and a closed node goes with its last importer. */
+void emu_node_settle(uint32_t node)
+{
+	struct emu_node *n = &emu_table->nodes[node];
+
+	if (n->state == EMU_CLOSED || n->state == EMU_SOURCE_FREED)
+		node_revoke(n);
+	if (n->state == EMU_CLOSED && n->opens == EMU_NONE)
 		node_release(node);
 }
 
@@ -77,8 +87,8 @@ void emu_node_source_freed(uint32_t node)
 	struct emu_node *n = &emu_table->nodes[node];
 
 	if (n->state == EMU_LIVE)
-		n->state = EMU_SOURCE_FREED;
-	node_revoke(n);
+		emu_state_set(&n->state, EMU_SOURCE_FREED);
+	emu_node_settle(node);
 }
 
 void emu_open_drop(uint32_t open)
@@ -98,11 +108,10 @@ void emu_open_drop(uint32_t open)
 	}
 	if (t->slots[o->slot].keys)
 		t->slots[o->slot].keys--;
-	__atomic_store_n(&o->state, EMU_FREE, __ATOMIC_SEQ_CST);
+	emu_state_set(&o->state, EMU_FREE);
 	if (open < t->opens_hint)
 		t->opens_hint = open;
-	if (n->state == EMU_CLOSED && n->opens == EMU_NONE)
-		node_release(o->node);
+	emu_node_settle(o->node);
 }
 
 static void notifies_bury(uint32_t slot)

@@ -46,4 +46,7 @@ struct ascendcl_emu_holdings {
 };
 EMU_API int ascendclEmuHoldings(struct ascendcl_emu_holdings *out);
 
+/* 0 when the lists, counts and sums of the shared table fit its records, else -1. */
+EMU_API int ascendclEmuSound(void);
+
 #endif

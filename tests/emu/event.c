@@ -64,7 +64,7 @@ static int shared_make(struct emu_event *e)
 		e->shared = &t->events[i];
 		e->shared->slot = emu_me;
 		e->counter = e->shared->counter = t->next_counter++;
-		e->shared->state = EMU_LIVE;
+		emu_state_set(&e->shared->state, EMU_LIVE);
 		e->owner = true;
 	}
 	emu_table_unlock();

@@ -110,7 +110,7 @@ static int node_create(struct emu_region *r, uintptr_t p, size_t size, bool open
 	n->next = *bucket;
 	*bucket = i;
 	t->slots[emu_me].keys++;
-	n->state = EMU_LIVE;
+	emu_state_set(&n->state, EMU_LIVE);
 	r->exported = true;
 	emu_key_format(key, n);
 	return 0;
@@ -185,7 +185,7 @@ static struct emu_grant *grant_new(struct emu_node *n, int32_t pid, uint32_t sdi
 	g->pid = pid;
 	g->sdid = sdid;
 	g->next = n->grants;
-	n->grants = i;
+	emu_state_set(&n->grants, i);	/* a list can't be made anew: it is whole at any time */
 	n->ngrants++;
 	return g;
 }

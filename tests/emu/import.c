@@ -118,7 +118,7 @@ static int open_node(const char *key, struct emu_region *r)
 	n->opens = o;
 	n->nopens++;
 	t->slots[emu_me].keys++;
-	__atomic_store_n(&t->opens[o].state, EMU_LIVE, __ATOMIC_SEQ_CST);
+	emu_state_set(&t->opens[o].state, EMU_LIVE);
 	r->open = o;
 	r->device = (int)n->device;
 	r->off = n->off;

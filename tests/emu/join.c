@@ -20,6 +20,7 @@
 
 struct emu_table *emu_table;
 uint32_t emu_me = EMU_NONE;
+uint64_t emu_serial;
 int emu_file = -1;
 
 static int listener = -1;
@@ -169,7 +170,8 @@ static int slot_take(void)
 			return -1;
 		if (t->slots_top <= i)
 			t->slots_top = i + 1;
-		s->used = 1;
+		emu_state_set(&s->used, 1);
+		emu_serial = s->serial;
 		emu_me = i;
 		return 0;
 	}

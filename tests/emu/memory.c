@@ -65,7 +65,7 @@ static bool alloc_take(struct emu_region *r)
 	t->next_off[r->device] = off + r->len;
 	t->used[r->device] += r->len;
 	t->huge[r->device] += huge;
-	a->state = EMU_LIVE;
+	emu_state_set(&a->state, EMU_LIVE);
 	r->off = off;
 	r->alloc = i;
 	return true;

@@ -41,7 +41,7 @@ static struct emu_shared_notify *take_locked(int device, uint32_t *index)
 	n = &t->notifies[device][*index];
 	n->slot = emu_me;
 	n->counter = t->next_counter++;
-	n->state = EMU_LIVE;
+	emu_state_set(&n->state, EMU_LIVE);
 	return n;
 }
 

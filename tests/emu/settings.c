@@ -55,6 +55,7 @@ static const struct row rows[] = {
 	NUM("ASCENDCL_EMU_DESTROY_MS", destroy_ms, 10000, 1, 10000),
 	NUM("ASCENDCL_EMU_TASK_DELAY_US", task_delay_us, 0, 0, 60000000),
 	NUM("ASCENDCL_EMU_DIE_IN_LOCK", die_in_lock, 0, 0, INT32_MAX),
+	NUM("ASCENDCL_EMU_STOP_IN_LOCK", stop_in_lock, 0, 0, INT32_MAX),
 	NUM("ASCENDCL_EMU_RANK", rank, -1, 0, INT32_MAX),
 	TEXT("ASCENDCL_EMU_PHYSICAL", physical, NULL),
 	TEXT("ASCEND_RT_VISIBLE_DEVICES", visible, NULL),

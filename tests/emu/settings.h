@@ -41,6 +41,7 @@ struct emu_settings {
 	int64_t task_delay_us;
 	int64_t rank;
 	int64_t die_in_lock;
+	int64_t stop_in_lock;
 	const char *physical;
 	const char *visible;
 	const char *delay;

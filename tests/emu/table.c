@@ -103,22 +103,37 @@ static void dead_bury(void)
 	}
 }
 
+/*
+ * A process is killed thread by thread: its helper may be gone, and its slot given away, while
+ * another of its threads still runs. That one must not write any more.
+ */
+static bool buried(void)
+{
+	const struct emu_slot *s = &emu_table->slots[emu_me == EMU_NONE ? 0 : emu_me];
+
+	return emu_me != EMU_NONE && (!s->used || s->serial != emu_serial);
+}
+
+static int64_t sections;	/* under the lock */
+
 void emu_table_lock(void)
 {
 	int err = pthread_mutex_lock(&emu_table->lock);
 
-	if (err == EOWNERDEAD)
+	if (err == EOWNERDEAD) {	/* not consistent until repaired, lest this death be missed */
+		emu_table_repair();
 		err = pthread_mutex_consistent(&emu_table->lock);
+	}
 	if (err)
 		abort();	/* our mistake: going on would mean going on without the lock */
+	if (buried() || ++sections == emu_settings()->stop_in_lock)
+		raise(buried() ? SIGKILL : SIGSTOP);
 	dead_bury();
 }
 
 void emu_table_unlock(void)
 {
-	static int64_t sections;	/* under the lock */
-
-	if (++sections == emu_settings()->die_in_lock)
+	if (sections == emu_settings()->die_in_lock)
 		raise(SIGKILL);
 	pthread_mutex_unlock(&emu_table->lock);
 }

@@ -4,9 +4,10 @@
  * hold. Behind it in the same file lies the device memory.
  *
  * Rules. The table lock is a robust mutex; every write below happens under it except where a
- * comment names another writer. A process can be killed anywhere: a record counts from the moment
- * its `state` is stored, last, and until it is cleared, first. So a death inside the lock can leak
- * a record until the job ends, never corrupt one. Whoever takes the lock first buries the dead.
+ * comment names another writer. A process can be killed between any two instructions: a record
+ * counts from the moment its `state` is stored, last, and until it is cleared, first. Lists, counts
+ * and sums follow from the records, so after a death inside the lock they are made anew of them.
+ * Whoever takes the lock first does that, and buries the dead.
  */
 #ifndef EMU_TABLE_H
 #define EMU_TABLE_H
@@ -165,9 +166,18 @@ _Static_assert(sizeof(struct emu_grant) == 24, "layout: change EMU_LAYOUT too");
 			~((UINT64_C(1) << 30) - 1))
 #define EMU_FILE_SIZE (EMU_TABLE_SIZE + EMU_DEVICES * EMU_POOL)
 
+/* The rest of a record is stored before its state, and nothing that follows is stored earlier. */
+static inline void emu_state_set(uint32_t *state, uint32_t value)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(state, value, __ATOMIC_SEQ_CST);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* join.c: this process's place. All calls that need the machine start with emu_join(). */
 extern struct emu_table *emu_table;
 extern uint32_t emu_me;			/* my slot */
+extern uint64_t emu_serial;		/* and its serial: another one there means I was buried */
 extern int emu_file;			/* the memfd */
 int emu_join(void);			/* 0 or an ACL code */
 int32_t emu_bare_pid(void);
@@ -186,7 +196,11 @@ void emu_bury(uint32_t slot);
 void emu_alloc_release(uint32_t alloc);
 void emu_node_close(uint32_t node);		/* the exporter's Close */
 void emu_node_source_freed(uint32_t node);
+void emu_node_settle(uint32_t node);		/* what follows from a node's state */
 void emu_open_drop(uint32_t open);		/* an importer's Close or death */
+
+/* repair.c: after a death inside the lock; table lock held */
+void emu_table_repair(void);
 
 /* helper.c: the thread that answers other processes of the job */
 int emu_helper_start(int listener, pthread_mutex_t *alive);

@@ -67,129 +67,6 @@ static void the_job_outlives_the_process_that_began_it(void)
 	CU_ASSERT_EQUAL(ranks_run(3, "", 1, succession), 0);
 }
 
-/* Everything that a process can hold, taken and given back again and again. */
-static void work_once(int device, bool peers)
-{
-	void *p, *q, *mine;
-	aclrtNotify n;
-	int other = (device + 1) % 8;
-
-	mine = alloc(4096);
-	OK(aclrtIpcMemGetExportKey(mine, 4096, key, KEY, 1));
-	OK(aclrtCreateNotify(&n, 0));
-	OK(aclrtIpcMemImportByKey(&q, key, 0));
-	if (peers)
-		OK(aclrtDeviceEnablePeerAccess(other, 0));
-	OK(aclrtMalloc(&p, 3 * MIB, ACL_MEM_MALLOC_HUGE_FIRST));
-	OK(aclrtMemset(p, 4096, 1, 4096));
-	OK(aclrtMemcpy(q, 4096, p, 4096, ACL_MEMCPY_DEVICE_TO_DEVICE));
-	EXPECT(holds(mine, 1, 4096));
-	OK(aclrtFree(p));
-	if (peers)
-		OK(aclrtDeviceDisablePeerAccess(other));
-	OK(aclrtIpcMemClose(key));
-	OK(aclrtIpcMemClose(key));
-	OK(aclrtDestroyNotify(n));
-	OK(aclrtFree(mine));
-}
-
-static void victims(struct rank *r)
-{
-	struct timespec t = { 0, 0 };
-	int status;
-
-	srand(7);
-	for (int i = 0; i < 120; i++) {
-		pid_t child = fork();
-
-		if (!child) {
-			up(5);
-			for (;;)
-				work_once(5, true);
-		}
-		t.tv_nsec = rand() % 4000000;
-		nanosleep(&t, NULL);	/* chaos, not synchronisation: any moment will do */
-		kill(child, SIGKILL);
-		waitpid(child, &status, 0);
-		EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	}
-	for (int i = 0; i < r->n - 1; i++)
-		rank_send(r, i, "stop", 4);
-}
-
-static void survivors(struct rank *r)
-{
-	struct ascendcl_emu_holdings h;
-	char stop[4];
-	int rounds = 0;
-
-	if (r->id == r->n - 1) {
-		victims(r);
-		rank_barrier(r);
-		return;
-	}
-	up(r->id);
-	fcntl(r->fd[r->n - 1], F_SETFL, O_NONBLOCK);
-	while (read(r->fd[r->n - 1], stop, 4) != 4) {
-		work_once(r->id, false);
-		rounds++;
-	}
-	fcntl(r->fd[r->n - 1], F_SETFL, 0);
-	EXPECT(rounds > 10);
-	rank_barrier(r);
-	if (r->id == 0) {
-		OK(ascendclEmuHoldings(&h));
-		EXPECT(h.processes == 1 || h.processes == 2);
-		EXPECT(!h.exports && !h.imports && !h.notifies && !h.bytes && !h.grants);
-	}
-}
-
-static void sigkill_at_any_moment_harms_nobody_else(void)
-{
-	RANKS_OK(3, "", survivors);
-}
-
-/* Rank 1 starts victims, each of which dies inside one of its first critical sections. */
-static void in_lock(struct rank *r)
-{
-	struct ascendcl_emu_holdings h;
-	char nth[16], token;
-	int status;
-	pid_t child;
-
-	if (r->id == 0)
-		up(0);
-	rank_barrier(r);
-	for (int n = 1; n <= 30; n++) {
-		if (r->id == 0) {
-			rank_recv(r, 1, &token, 1);
-			OK(ascendclEmuHoldings(&h));
-			EXPECT(h.processes == 1 && !h.exports && !h.imports && !h.notifies);
-			EXPECT(!h.bytes && !h.grants);
-			work_once(0, false);
-			rank_send(r, 1, "n", 1);
-			continue;
-		}
-		child = fork();
-		if (!child) {
-			snprintf(nth, sizeof(nth), "%d", n);
-			setenv("ASCENDCL_EMU_DIE_IN_LOCK", nth, 1);
-			up(5);
-			for (;;)
-				work_once(5, true);
-		}
-		EXPECT(waitpid(child, &status, 0) == child);
-		EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-		rank_send(r, 0, "d", 1);
-		rank_recv(r, 0, &token, 1);
-	}
-}
-
-static void death_while_holding_the_tables_lock(void)
-{
-	RANKS_OK(2, "", in_lock);
-}
-
 /* Entries of @dir that are named like @what, or lead to it. */
 static int named(const char *dir, const char *what)
 {
@@ -304,8 +181,6 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(many_first_processes_make_one_job),
 		TEST(the_job_outlives_the_process_that_began_it),
-		TEST(sigkill_at_any_moment_harms_nobody_else),
-		TEST(death_while_holding_the_tables_lock),
 		TEST(nothing_is_left_after_the_last_process),
 		TEST(a_process_with_another_machine_is_refused), { NULL, NULL },
 	};
