@@ -31,12 +31,15 @@ static void errors(struct rank *r)
 	up(0);
 	p = alloc(4096);
 	OK(aclrtIpcMemGetExportKey(p, 4096, key, KEY, 0));
+	/* row 2.7: NULL */
 	CODE(100000, aclrtIpcMemClose(NULL));
+	/* row 2.7: unknown key; a process that neither made nor imported it */
 	memcpy(unknown, key, KEY);
 	unknown[22] ^= 1;
 	CODE(507899, aclrtIpcMemClose(unknown));
+	/* row 2.7: second close by the exporter */
 	OK(aclrtIpcMemClose(key));
-	CODE(507899, aclrtIpcMemClose(key));	/* second close by the exporter */
+	CODE(507899, aclrtIpcMemClose(key));
 }
 
 static void null_unknown_and_second_close(void)
@@ -54,6 +57,7 @@ static void third(struct rank *r)
 		rank_send(r, 2, key, KEY);
 		rank_barrier(r);
 		OK(aclrtIpcMemClose(key));
+		/* row 2.7: second close by the exporter */
 		CODE(107017, aclrtIpcMemClose(key));	/* importers still hold it */
 		rank_barrier(r);
 	} else if (r->id == 1) {
@@ -63,6 +67,7 @@ static void third(struct rank *r)
 		OK(aclrtIpcMemClose(key));
 		CODE(507899, aclrtIpcMemClose(key));
 	} else {
+		/* row 2.7: unknown key; a process that neither made nor imported it */
 		rank_recv(r, 0, key, KEY);
 		CODE(507899, aclrtIpcMemClose(key));	/* neither made nor imported it */
 		rank_barrier(r);
@@ -75,6 +80,7 @@ static void a_third_process_and_close_while_imported(void)
 	RANKS_OK(3, "", third);
 }
 
+/* row 2.7: key imported twice, before HEAD: second Close */
 static void double_import(struct rank *r)
 {
 	struct ascendcl_emu_holdings h;
@@ -104,6 +110,7 @@ static void double_import_leaks_before_head(void)
 	RANKS_OK(2, "ASCENDCL_EMU_RELEASE=head", double_import);
 }
 
+/* row 2.8: exporter Close with live importers */
 static void exporter_closes(struct rank *r)
 {
 	void *p;
@@ -133,6 +140,7 @@ static void exporter_close_with_live_importers(void)
 	RANKS_OK(2, "", exporter_closes);
 }
 
+/* row 2.8: aclrtFree of exported memory */
 static void exporter_frees(struct rank *r)
 {
 	struct ascendcl_emu_holdings h;
@@ -151,7 +159,8 @@ static void exporter_frees(struct rank *r)
 		pid = 4242424;
 		OK(aclrtIpcMemSetImportPid(key, &pid, 1));
 		rank_barrier(r);
-		OK(aclrtIpcMemClose(key));	/* exporter Close after aclrtFree works */
+		/* row 2.8: exporter Close after aclrtFree */
+		OK(aclrtIpcMemClose(key));
 		OK(ascendclEmuHoldings(&h));
 		EXPECT(h.exports == 0);
 	} else {
@@ -171,6 +180,7 @@ static void free_of_exported_memory(void)
 	RANKS_OK(2, "", exporter_frees);
 }
 
+/* row 2.8: exporter dies or resets the device */
 static void exporter_dies(struct rank *r)
 {
 	struct ascendcl_emu_holdings h;
@@ -198,6 +208,7 @@ static void exporter_process_dies(void)
 	CU_ASSERT_EQUAL(ranks_run(2, "", 1 << 0, exporter_dies), 0);
 }
 
+/* row 2.8: exporter dies or resets the device */
 static void exporter_resets(struct rank *r)
 {
 	void *p;
@@ -227,6 +238,7 @@ static void exporter_resets_its_device(void)
 	RANKS_OK(2, "", exporter_resets);
 }
 
+/* row 2.8: importer dies */
 static void importer_dies(struct rank *r)
 {
 	struct ascendcl_emu_holdings h;
@@ -254,6 +266,7 @@ static void importer_process_dies(void)
 	CU_ASSERT_EQUAL(ranks_run(2, "", 1 << 1, importer_dies), 0);
 }
 
+/* row 2.8: importer resets its device */
 static void importer_resets(struct rank *r)
 {
 	struct ascendcl_emu_holdings h;
@@ -280,6 +293,7 @@ static void importer_resets_its_device(void)
 	RANKS_OK(2, "", importer_resets);
 }
 
+/* row 2.8: key value after destruction */
 static void values(struct rank *r)
 {
 	char seen[1000][KEY];

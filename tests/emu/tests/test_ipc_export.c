@@ -21,8 +21,9 @@ static void key_layout(struct rank *r)
 		EXPECT(isxdigit((unsigned char)wide[i]));
 	snprintf(tgid, sizeof(tgid), "%08x", pid);
 	EXPECT(!strncmp(wide, tgid, 8) && !strncmp(wide + 24, "0300", 4));
+	/* row 2.3: ok */
 	OK(aclrtIpcMemGetExportKey(p, 4096, other, KEY, 0));
-	EXPECT(strcmp(wide, other));	/* 2.3: exported again, another key */
+	EXPECT(strcmp(wide, other));	/* exported again, another key */
 }
 
 static void key_layout_on_910b_and_910c(void)
@@ -65,11 +66,14 @@ static void arguments(struct rank *r)
 	(void)r;
 	up(0);
 	p = alloc(4096);
+	/* row 2.3: devPtr or key NULL */
 	CODE(100000, aclrtIpcMemGetExportKey(NULL, 4096, key, KEY, 0));
 	CODE(100000, aclrtIpcMemGetExportKey(p, 4096, NULL, KEY, 0));
+	/* row 2.3: size 0, len 0, flags > 1 */
 	CODE(107000, aclrtIpcMemGetExportKey(p, 0, key, KEY, 0));
 	CODE(107000, aclrtIpcMemGetExportKey(p, 4096, key, 0, 0));
 	CODE(107000, aclrtIpcMemGetExportKey(p, 4096, key, KEY, 2));
+	/* row 2.3: len < 65 */
 	CODE(107000, aclrtIpcMemGetExportKey(p, 4096, key, 64, 0));
 	OK(aclrtIpcMemGetExportKey(p, 4096, key, KEY, 1));
 }
@@ -79,6 +83,8 @@ static void null_zero_flags_and_short_len(void)
 	RANKS_OK(1, "", arguments);
 }
 
+/* row 2.3: not device memory of this process, not mapped, not aligned to its page size,
+ * read-only, imported, VMM-shared */
 static void bad_pointers(struct rank *r)
 {
 	void *small, *huge, *ro = NULL, *import, *host;
@@ -98,7 +104,7 @@ static void bad_pointers(struct rank *r)
 		CODE(507899, aclrtIpcMemGetExportKey(ro, 4096, key, KEY, 0));	/* read-only */
 		OK(aclrtMallocHost(&host, 4096));
 		CODE(507899, aclrtIpcMemGetExportKey(host, 4096, key, KEY, 0));
-		/* range past the mapped pages */
+		/* row 2.3: range runs past the mapped pages */
 		OK(aclrtIpcMemGetExportKey(small, 3 * 4096, key, KEY, 0));
 		CODE(507899, aclrtIpcMemGetExportKey(small, 3 * 4096 + 1, key, KEY, 0));
 		OK(aclrtFree(small));
@@ -132,6 +138,7 @@ static void base_that_is_only_64_byte_aligned(void)
 	RANKS_OK(1, "ASCENDCL_EMU_BASE_OFFSET=64", unaligned_base);
 }
 
+/* row 2.3: more than 480000 exports + imports in the process */
 static void limit(struct rank *r)
 {
 	void *p;
@@ -152,6 +159,7 @@ static void more_exports_than_a_process_may_hold(void)
 	RANKS_OK(1, "ASCENDCL_EMU_MAX_KEYS=5", limit);
 }
 
+/* row 2.3: virtual instance */
 static void on_virtual(struct rank *r)
 {
 	(void)r;

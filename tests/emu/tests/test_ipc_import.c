@@ -12,9 +12,12 @@ static void arguments(struct rank *r)
 	(void)r;
 	up(0);
 	OK(aclrtIpcMemGetExportKey(alloc(4096), 4096, key, KEY, 1));
+	/* row 2.6: devPtr or key NULL */
 	CODE(100000, aclrtIpcMemImportByKey(NULL, key, 0));
 	CODE(100000, aclrtIpcMemImportByKey(&p, NULL, 0));
+	/* row 2.6: flags > 1 */
 	CODE(107000, aclrtIpcMemImportByKey(&p, key, 2));
+	/* row 2.6: key empty, too long or not parsable */
 	CODE(107000, aclrtIpcMemImportByKey(&p, "", 0));
 	memset(endless, '0', sizeof(endless));
 	CODE(107000, aclrtIpcMemImportByKey(&p, endless, 0));	/* no NUL within 65 */
@@ -34,6 +37,8 @@ static void null_flags_and_the_keys_shape(void)
 	RANKS_OK(1, "", arguments);
 }
 
+/* row 2.6: unknown key, destroyed key, source freed, pid not listed or listed before the process
+ * started */
 static void refusals(struct rank *r)
 {
 	char closed[KEY], freed[KEY], unlisted[KEY], own[KEY];
@@ -63,6 +68,7 @@ static void refusals(struct rank *r)
 		CODE(507899, aclrtIpcMemImportByKey(&p, closed, 0));	/* destroyed */
 		CODE(507899, aclrtIpcMemImportByKey(&p, freed, 0));	/* source freed */
 		CODE(507899, aclrtIpcMemImportByKey(&p, unlisted, 0));	/* not listed */
+		/* row 2.6: own key with a whitelist */
 		OK(aclrtIpcMemGetExportKey(alloc(4096), 4096, own, KEY, 0));
 		CODE(507899, aclrtIpcMemImportByKey(&p, own, 0));	/* own key, whitelist on */
 		rank_barrier(r);
@@ -96,6 +102,7 @@ static void own_key_without_whitelist_gives_a_second_address(void)
 	RANKS_OK(1, "", own_open);
 }
 
+/* row 2.6: same key on a second device of the process */
 static void two_devices(struct rank *r)
 {
 	void *p;
@@ -152,6 +159,7 @@ static void same_key_again_gives_the_same_address(void)
 	RANKS_OK(2, "", repeated);
 }
 
+/* row 2.6: flag 1, the peer's device is not visible in the container */
 static void peer_hidden(struct rank *r)
 {
 	int32_t pid;
@@ -176,6 +184,7 @@ static void flag_1_and_the_peer_is_not_visible(void)
 	RANKS_OK(2, "", peer_hidden);
 }
 
+/* row 2.6: flag 1 with a driver without halShmemInfoGet; virtual instance */
 static void not_supported(struct rank *r)
 {
 	void *p;
@@ -193,6 +202,7 @@ static void flag_1_on_an_old_driver_and_virtual_instances(void)
 }
 
 /* Flag 1 enables both directions, so that copies work at once; 33 processes are one too many. */
+/* row 2.6: flag 1, 33rd process on an ordered device pair */
 static void crowd(struct rank *r)
 {
 	int32_t can;

@@ -17,16 +17,21 @@ static void arguments(struct rank *r)
 	for (int i = 0; i < 32; i++)
 		pid[i] = me + 1 + i;
 	OK(aclrtIpcMemGetExportKey(alloc(4096), 4096, key, KEY, 0));
+	/* row 2.4: key or pid NULL */
 	CODE(100000, aclrtIpcMemSetImportPid(NULL, pid, 1));
 	CODE(100000, aclrtIpcMemSetImportPid(key, NULL, 1));
+	/* row 2.4: num 0, or (int32)num <= 0: num is narrowed to int32 */
 	CODE(107000, aclrtIpcMemSetImportPid(key, pid, 0));
 	CODE(107000, aclrtIpcMemSetImportPid(key, pid, (size_t)1 << 31));
+	/* row 2.4: num > 31 */
 	CODE(107000, aclrtIpcMemSetImportPid(key, pid, 32));
 	OK(aclrtIpcMemSetImportPid(key, pid, 31));
 	OK(aclrtIpcMemSetImportPid(key, pid, ((size_t)1 << 32) + 1));	/* narrowed to int32 */
+	/* row 2.4: empty key, or no NUL within 65 */
 	memset(endless, '0', sizeof(endless));
 	CODE(107000, aclrtIpcMemSetImportPid(endless, pid, 1));
 	CODE(107000, aclrtIpcMemSetImportPid(empty, pid, 1));
+	/* row 2.4: unknown key; caller is not the creator; listed already + num > 32768 */
 	memcpy(unknown, key, KEY);
 	unknown[20] ^= 1;
 	CODE(507899, aclrtIpcMemSetImportPid(unknown, pid, 1));
@@ -39,6 +44,7 @@ static void null_num_key_and_31_a_call(void)
 	RANKS_OK(1, "", arguments);
 }
 
+/* row 2.4: unknown key; caller is not the creator; listed already + num > 32768 */
 static void not_creator(struct rank *r)
 {
 	int32_t pid = 0;
@@ -67,6 +73,7 @@ static void skipping(struct rank *r)
 
 	(void)r;
 	OK(aclrtIpcMemGetExportKey(alloc(4096), 4096, key, KEY, 0));
+	/* row 2.4: all pids skipped: each 0 or the creator's own */
 	CODE(507899, aclrtIpcMemSetImportPid(key, pids, 2));	/* all skipped */
 	CODE(507899, aclrtIpcMemSetImportPid(key, &pids[1], 1));
 	OK(aclrtIpcMemSetImportPid(key, pids, 3));	/* a negative pid is stored */
@@ -82,6 +89,7 @@ static void self_and_zero_are_skipped(void)
 	RANKS_OK(1, "", skipping);
 }
 
+/* row 2.4: unknown key; caller is not the creator; listed already + num > 32768 */
 static void total(struct rank *r)
 {
 	int32_t me = up(0), pid[31], k;
@@ -106,6 +114,7 @@ static void no_more_than_32768_in_total(void)
 	RANKS_OK(1, "", total);
 }
 
+/* row 2.4: key exported with flag 1 */
 static void flag_1(struct rank *r)
 {
 	int32_t pid = up(0) + 1;
@@ -120,6 +129,24 @@ static void key_exported_without_whitelist(void)
 	RANKS_OK(1, "", flag_1);
 }
 
+/* row 2.4: kernel out of memory */
+static void out_of_memory(struct rank *r)
+{
+	int32_t pid = up(0) + 1;
+
+	(void)r;
+	OK(aclrtIpcMemGetExportKey(alloc(4096), 4096, key, KEY, 0));
+	CODE(207001, aclrtIpcMemSetImportPid(key, &pid, 1));
+	OK(aclrtIpcMemSetImportPid(key, &pid, 1));
+}
+
+/* Nobody can provoke it, so it is injected. */
+static void the_kernel_runs_out_of_memory(void)
+{
+	RANKS_OK(1, "ASCENDCL_EMU_FAIL=aclrtIpcMemSetImportPid:1=207001", out_of_memory);
+}
+
+/* row 2.4: key destroyed but still held by importers */
 static void destroyed(struct rank *r)
 {
 	int32_t pid = up(0);
@@ -248,6 +275,8 @@ static void start_rule(struct rank *r)
 	rank_send(r, 1, &none, 4);
 }
 
+/* row 2.6: unknown key, destroyed key, source freed, pid not listed or listed before the process
+ * started */
 static void entry_older_than_the_importer(void)
 {
 	RANKS_OK(2, "", start_rule);
@@ -303,8 +332,8 @@ int main(void)
 		TEST(null_num_key_and_31_a_call), TEST(caller_is_not_the_creator),
 		TEST(self_and_zero_are_skipped), TEST(no_more_than_32768_in_total),
 		TEST(key_exported_without_whitelist), TEST(key_destroyed_but_still_imported),
-		TEST(calls_append), TEST(entry_older_than_the_importer),
-		TEST(several_servers_on_910c_only), { NULL, NULL },
+		TEST(the_kernel_runs_out_of_memory), TEST(calls_append),
+		TEST(entry_older_than_the_importer), TEST(several_servers_on_910c_only), { NULL, NULL },
 	};
 
 	return tests_main("2.4 aclrtIpcMemSetImportPid", tests);
