@@ -154,6 +154,7 @@ static void refused(struct rank *r)
 	OK(aclrtCreateNotify(&n, 0));
 	OK(aclrtCreateEventExWithFlag(&e, ACL_EVENT_SYNC));
 	OK(aclrtMemcpyAsync(p, 8, pinned, 8, ACL_MEMCPY_HOST_TO_DEVICE, s));
+	CODE(107000, aclrtFreeHost((char *)pinned + 4));
 	OK(aclrtRecordEvent(e, s));
 	CODE(107028, aclrtSynchronizeEvent(e));			/* used in the capture */
 	CODE(107036, (aclrtStreamWaitEvent(side, e), aclmdlRICaptureEnd(side, &m)));
@@ -184,6 +185,7 @@ static void *end_elsewhere(void *arg)
 static void event_rules(struct rank *r)
 {
 	aclrtEvent plain, ex, ipc, outside, external;
+	aclrtTaskGrp group = NULL;
 	aclrtContext c;
 	aclmdlRI m;
 
@@ -215,6 +217,10 @@ static void event_rules(struct rank *r)
 	OK(aclmdlRICaptureBegin(s, RELAXED));
 	CODE(0, in_thread(end_elsewhere));
 	OK(aclmdlRICaptureBegin(s, RELAXED));
+	OK(aclmdlRICaptureTaskGrpBegin(s));
+	OK(aclmdlRICaptureTaskGrpEnd(s, &group));
+	OK(aclmdlRICaptureTaskUpdateBegin(side, group));
+	OK(aclmdlRICaptureTaskUpdateEnd(side));
 	OK(aclmdlRICaptureTaskGrpBegin(s));
 	CODE(507009, aclrtMemcpyAsync(p, 8, q, 8, D2D, s));	/* a copy in a task group */
 	OK(aclrtGetCurrentContext(&c));

@@ -42,6 +42,11 @@ static void arguments(struct rank *r)
 	OK(aclrtDestroyNotify(n));
 	CODE(107000, aclrtDestroyNotify(n));
 	CODE(207000, aclrtCntNotifyCreate(&n, 0));
+	CODE(207000, aclrtCntNotifyDestroy(n));
+	CODE(207000, aclrtCntNotifyRecord(n, stream, NULL));
+	CODE(207000, aclrtCntNotifyWaitWithTimeout(n, stream, NULL));
+	CODE(207000, aclrtCntNotifyReset(n, stream));
+	CODE(207000, aclrtCntNotifyGetId(n, &id));
 }
 
 static void one_pid_a_call_and_sixteen_in_all(void)
@@ -191,6 +196,57 @@ static void a_notify_is_one_bit(void)
 	RANKS_OK(1, "", reset);
 }
 
+static void servers(struct rank *r)
+{
+	bool pod = !strncmp(aclrtGetSocName(), "Ascend910_93", 12);
+	int32_t pid = 4000000;
+	aclrtServerPid s = { 0, &pid, 1 };
+	aclrtNotify n;
+
+	(void)r;
+	ready(0);
+	OK(aclrtCreateNotify(&n, 0));
+	CODE(107000, aclrtNotifySetImportPidInterServer(n, &s, 0));
+	CODE(pod ? 0 : 207000, aclrtNotifySetImportPidInterServer(n, &s, 1));
+	s.num = 2;
+	CODE(pod ? 107000 : 207000, aclrtNotifySetImportPidInterServer(n, &s, 1));
+}
+
+static void several_servers_on_910c_only(void)
+{
+	RANKS_OK(1, "", servers);
+	RANKS_OK(1, "ASCENDCL_EMU_SOC=Ascend910_9391", servers);
+}
+
+static void persistent(struct rank *r)
+{
+	aclrtStream held;
+	int err = 0, n;
+	void *p;
+
+	(void)r;
+	ready(0);
+	p = alloc(4096);
+	put(p, 1, 8);
+	CODE(107000, aclrtCreateStreamWithConfig(&held, 8, 0));		/* priorities 0 to 7 */
+	CODE(107000, aclrtCreateStreamWithConfig(&held, 0, 0x40));
+	OK(aclrtCreateStreamWithConfig(&held, 0, ACL_STREAM_FAST_LAUNCH | ACL_STREAM_FAST_SYNC));
+	OK(aclrtMemsetAsync(p, 8, 2, 8, held));
+	OK(aclrtSynchronizeStream(held));
+	EXPECT(holds(p, 2, 8));
+	OK(aclrtCreateStreamWithConfig(&held, 0, ACL_STREAM_PERSISTENT));
+	CODE(207000, aclmdlRICaptureBegin(held, ACL_MODEL_RI_CAPTURE_MODE_RELAXED));
+	for (n = 0; !err && n < 2048; n++)
+		err = aclrtMemsetAsync(p, 8, 3, 8, held);
+	EXPECT(err == 507002);		/* a full one */
+	EXPECT(holds(p, 2, 8));		/* and nothing ran */
+}
+
+static void persistent_streams_hold_tasks(void)
+{
+	RANKS_OK(1, "", persistent);
+}
+
 static void host_fn(void *arg)
 {
 	void *p;
@@ -223,6 +279,8 @@ static void events(struct rank *r)
 	OK(aclrtQueryEventStatus(b, &status));
 	EXPECT(status == ACL_EVENT_RECORDED_STATUS_NOT_READY);
 	CODE(507047, aclrtSynchronizeEventWithTimeout(b, 20));
+	OK(aclrtStreamWaitEventWithTimeout(other, b, 20));
+	CODE(107019, aclrtSynchronizeStream(other));
 	OK(aclrtStreamWaitEvent(other, b));
 	CODE(507046, aclrtSynchronizeStreamWithTimeout(other, 20));
 	CODE(507046, aclrtSynchronizeDeviceWithTimeout(20));
@@ -292,7 +350,8 @@ int main(void)
 		TEST(one_pid_a_call_and_sixteen_in_all),
 		TEST(an_importer_records_and_the_creator_waits),
 		TEST(sixteen_importers_without_a_whitelist_too), TEST(notifies_per_device_run_out),
-		TEST(not_on_virtual_instances), TEST(a_notify_is_one_bit),
+		TEST(not_on_virtual_instances), TEST(several_servers_on_910c_only),
+		TEST(persistent_streams_hold_tasks), TEST(a_notify_is_one_bit),
 		TEST(events_order_streams), TEST(ipc_events_order_streams_of_two_processes),
 		{ NULL, NULL },
 	};

@@ -33,6 +33,8 @@ static void init_rows(struct rank *r)
 	EXPECT(major == 1 && minor == 17);
 	OK(aclsysGetVersionStr("runtime", version));
 	EXPECT(!strcmp(version, "9.1.0"));
+	OK(aclsysGetVersionNum("runtime", &patch));
+	EXPECT(patch == 90100000);
 	OK(aclsysGetCANNVersion(ACL_PKG_NAME_CANN, &cann));
 	EXPECT(!strcmp(cann.version, "9.1.0") && !strcmp(cann.majorVersion, "9"));
 	EXPECT(!strcmp(cann.minorVersion, "1") && !strcmp(cann.releaseVersion, "0"));
