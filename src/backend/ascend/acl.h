@@ -39,6 +39,7 @@ enum acl_topo { /* bits of aclrtGetDevicesTopo */
 enum acl_dev_attr { ACL_DEV_ATTR_PHY_CHIP_ID = 402 };
 enum acl_notify_flag { ACL_NOTIFY_IMPORT_PEER_ACCESS = 2 }; /* another value than for memory */
 enum acl_capture_mode { ACL_CAPTURE_RELAXED = 2 };
+enum acl_capture_status { ACL_CAPTURE_NONE = 0 };
 enum acl_location { ACL_LOCATION_DEVICE = 1, ACL_LOCATION_MANAGED = 3 };
 #define ACL_2D_WIDTH ((size_t)5000000)
 #define ACL_2D_HEIGHT ((size_t)5242880)
@@ -58,7 +59,9 @@ enum acl_code {
 	ACL_INVALID_PARAM = 100000,
 	ACL_REPEAT_INITIALIZE = 100002,
 	ACL_PARAM_INVALID = 107000,
+	ACL_INVALID_DEVICEID = 107001,
 	ACL_CONTEXT_NULL = 107002,
+	ACL_CAPTURE_MODE = 107030,
 	ACL_FEATURE_NOT_SUPPORT = 207000,
 	ACL_MEMORY_ALLOCATION = 207001,
 	ACL_DRV_INTERNAL = 507899,
@@ -95,8 +98,10 @@ typedef void *acl_handle; /* context, stream, notify */
 	X(0, aclrtMemcpy2dAsync,                                                                   \
 	  (void *dst, size_t dpitch, const void *src, size_t spitch, size_t width, size_t height,  \
 	   int32_t kind, acl_handle stream))                                                       \
+	X(0, aclmdlRICaptureThreadExchangeMode, (int32_t * mode))                                  \
 	X(0, aclmdlRICaptureBegin, (acl_handle stream, int32_t mode))                              \
 	X(0, aclmdlRICaptureEnd, (acl_handle stream, acl_handle * model))                          \
+	X(0, aclmdlRICaptureGetInfo, (acl_handle stream, int32_t * status, acl_handle * model))    \
 	X(0, aclmdlRIExecuteAsync, (acl_handle model, acl_handle stream))                          \
 	X(0, aclmdlRIDestroy, (acl_handle model))                                                  \
 	X(0, aclrtCreateNotify, (acl_handle * notify, uint64_t flag))                              \

@@ -10,7 +10,13 @@ _Static_assert(ACL_KEY_SIZE == IPCSHARE__KEY_SIZE, "a key is a key");
 
 static int ascend_probe(const struct ipcshare__config *config)
 {
-	return ipcshare__acl_load(config->acl_lib) ? 0 : IPCSHARE_ERR_NO_BACKEND;
+	const struct acl *acl = ipcshare__acl_load(config->acl_lib);
+	const char *soc;
+
+	if (!acl)
+		return IPCSHARE_ERR_NO_BACKEND;
+	soc = acl->aclrtGetSocName(); /* if it has no name yet, open sees when a device is set */
+	return soc ? ipcshare__ascend_soc_check(soc, "probe", config->ascend_any_soc) : 0;
 }
 
 /* The runtime says success and -1 when its driver does not answer. */

@@ -60,6 +60,8 @@ void ipcshare__ascend_copy_end(struct ascend *a); /* entered */
 /* many.c */
 int ipcshare__ascend_copy_pieces(struct ipcshare__backend *be, const struct ipcshare__piece *pieces,
 				 size_t n, struct ipcshare__stream *stream);
+
+/* plan.c */
 int ipcshare__ascend_plan_create(struct ipcshare__backend *be, const struct ipcshare__piece *pieces,
 				 size_t n, struct ipcshare__plan **out);
 int ipcshare__ascend_plan_run(struct ipcshare__backend *be, struct ipcshare__plan *plan);

@@ -12,40 +12,51 @@
 
 /* ---- Where it is ---- */
 
-/* Memory that nobody registered: the program's own, on a device or not. */
-static void place_ask(const struct ascend *a, const void *p, struct ascend_place *place)
+/*
+ * Memory that nobody registered: the program's own, on a device or not. To refuse the address is a way
+ * to say that it's the host's; but if the call fails otherwise nobody may guess that, for the host
+ * can't touch memory of a device.
+ */
+static int place_ask(const struct ascend *a, const void *p, struct ascend_place *place)
 {
 	const struct acl *acl = a->device.acl;
 	struct acl_ptr_attributes at = { 0 };
 	size_t page = ACL_PAGE;
+	int code;
 
 	*place = (struct ascend_place){ .kind = ASCEND_HOST };
 	if (!acl->aclrtPointerGetAttributes)
-		return;
-	if (acl->aclrtPointerGetAttributes(p, &at)) {
-		acl->aclGetRecentErrMsg(); /* no failure: it does not know host memory */
-		return;
+		return 0;
+	code = acl->aclrtPointerGetAttributes(p, &at);
+	if (code == ACL_INVALID_PARAM || code == ACL_PARAM_INVALID) {
+		acl->aclGetRecentErrMsg(); /* no failure: nobody is to read of it later */
+		return 0;
 	}
+	if (code)
+		return ipcshare__acl_fail(acl, code, "copy", "aclrtPointerGetAttributes",
+					  "is the device healthy (npu-smi info)?");
 	if (at.location_type == ACL_LOCATION_DEVICE)
 		place->kind = (int)at.location_id == a->device.id ? ASCEND_OWN : ASCEND_FOREIGN;
 	else if (at.location_type == ACL_LOCATION_MANAGED)
 		place->kind = ASCEND_FOREIGN; /* as imported memory is called in some releases */
 	else
-		return;
+		return 0;
 	if (at.page_size > page && !(at.page_size & (at.page_size - 1)))
 		page = at.page_size;
 	place->start = (uintptr_t)p & ~(page - 1);
 	place->end = place->start + page;
+	return 0;
 }
 
 int ipcshare__ascend_place(const struct ascend *a, const void *p, size_t n,
 			   struct ascend_place *place)
 {
 	struct ascend_spot spot;
+	int err = 0;
 
 	if ((uintptr_t)p < place->start || (uintptr_t)p >= place->end) {
 		if (!ipcshare__spot_find(p, &spot))
-			place_ask(a, p, place);
+			err = place_ask(a, p, place);
 		else
 			*place = (struct ascend_place){
 				.kind = spot.imported || spot.device != a->device.id ? ASCEND_FOREIGN
@@ -55,6 +66,8 @@ int ipcshare__ascend_place(const struct ascend *a, const void *p, size_t n,
 				.end = spot.end,
 			};
 	}
+	if (err)
+		return err;
 	if (place->exact && n > place->end - (uintptr_t)p)
 		return ipcshare__fail(IPCSHARE_ERR_RANGE, "copy", "",
 				      "%zu bytes at %p run past the end of the memory", n, p);
@@ -67,7 +80,10 @@ static int sync_copy(struct ascend *a, void *dst, const void *src, size_t n, int
 {
 	int code = a->device.acl->aclrtMemcpy(dst, n, src, n, kind);
 
-	return code ? ipcshare__acl_fail(a->device.acl, code, "copy", "aclrtMemcpy", "") : 0;
+	return code ? ipcshare__acl_fail(a->device.acl, code, "copy", "aclrtMemcpy",
+					 code == ACL_CAPTURE_MODE ?
+						 "end the capture of this context first" : "")
+		    : 0;
 }
 
 static int device_copy(struct ascend *a, void *dst, const void *src, size_t n)

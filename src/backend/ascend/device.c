@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 
 enum ascend_soc ipcshare__ascend_soc(const char *name)
 {
@@ -42,33 +43,20 @@ static int physical_of(const struct acl *acl, int device, int *out)
 	return 0;
 }
 
-/* -1 if the device isn't visible to this process. */
-static int device_of(const struct acl *acl, int physical)
-{
-	int32_t device = -1;
-	int code = ACL_OK;
-
-	if (acl->aclrtGetUserDevIdByPhyDevId)
-		code = acl->aclrtGetUserDevIdByPhyDevId(physical, &device);
-	else if (acl->aclrtGetLogicDevIdByPhyDevId)
-		code = acl->aclrtGetLogicDevIdByPhyDevId(physical, &device);
-	else
-		device = physical;
-	return code == ACL_OK ? device : -1;
-}
-
 /* ---- Open ---- */
 
-static int soc_check(const struct acl *acl, bool any_soc)
+int ipcshare__ascend_soc_check(const char *name, const char *stage, bool any_soc)
 {
-	const char *name = acl->aclrtGetSocName();
-
 	if (any_soc || ipcshare__ascend_soc(name) != ASCEND_SOC_UNKNOWN)
 		return 0;
-	return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, "open",
+	if (!name)
+		return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, stage,
+				      "is the driver loaded (npu-smi info)?",
+				      "the runtime can't name the device");
+	return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, stage,
 			      "IPCSHARE_ASCEND_ANY_SOC=1 tries it all the same",
 			      "the device is %s, known are Ascend910B1 to B4 and Ascend910_93xx",
-			      name ? name : "unknown");
+			      name);
 }
 
 static int device_check(const struct acl *acl, int device)
@@ -93,37 +81,47 @@ static int device_check(const struct acl *acl, int device)
 static struct {
 	pthread_mutex_t lock;
 	unsigned users;
-	bool did_init; /* it was us who initialised it */
+	bool did_init; /* it was us who initialised it, and it is up still */
 	struct {
 		unsigned users;
 		acl_handle context;
 	} device[ASCEND_DEVICES]; /* that we have set, by this process's number */
 } shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* One reference to the runtime for all our contexts; the program may have taken others. */
 static int runtime_init(struct ascend_device *d)
 {
 	int code = shared.users ? ACL_OK : d->acl->aclInit(NULL);
 
-	if (code && code != ACL_REPEAT_INITIALIZE)
+	if (code == ACL_REPEAT_INITIALIZE) /* which counts all the same */
+		d->acl->aclGetRecentErrMsg();
+	else if (code)
 		return ipcshare__acl_fail(d->acl, code, "open", "aclInit",
 					  "see ipcshare-info for what this machine offers");
-	if (!shared.users++)
-		shared.did_init = code == ACL_OK;
+	else if (!shared.users)
+		shared.did_init = true;
+	shared.users++;
 	d->did_init = true;
 	return 0;
 }
 
-static void runtime_finish(const struct ascend_device *d)
+/*
+ * Without the call that gives up one reference there is only the end of everything, for everybody:
+ * that is for a close, and where the runtime was not up before us.
+ */
+static void runtime_finish(const struct ascend_device *d, bool closing)
 {
 	uint64_t left;
 
-	if (!d->did_init || --shared.users || !shared.did_init || d->lost)
+	if (!d->did_init || --shared.users || d->lost)
 		return;
-	/* The program may have initialised it after us: give up no more than our own reference. */
 	if (d->acl->aclFinalizeReference)
 		d->acl->aclFinalizeReference(&left);
-	else
+	else if (closing && shared.did_init)
 		d->acl->aclFinalize();
+	else
+		return;
+	shared.did_init = false;
 }
 
 static int device_set(struct ascend_device *d)
@@ -209,12 +207,22 @@ static int stream_new(struct ascend_device *d)
 				  "a device has 1984 streams for all of its processes");
 }
 
-static void undo(struct ascend_device *d)
+static void undo(struct ascend_device *d, bool closing)
 {
 	if (d->stream && !d->lost)
 		d->acl->aclrtDestroyStream(d->stream);
 	device_unset(d);
-	runtime_finish(d);
+	runtime_finish(d, closing);
+}
+
+/* The program must not go on in another context than it believes to be in. */
+static int context_back(const struct acl *acl, acl_handle before)
+{
+	int code = before ? acl->aclrtSetCurrentContext(before) : ACL_OK;
+
+	return code ? ipcshare__acl_fail(acl, code, "open", "aclrtSetCurrentContext",
+					 "was the program's context destroyed meanwhile?")
+		    : 0;
 }
 
 static int open_locked(struct ascend_device *d, int device, bool any_soc)
@@ -227,13 +235,16 @@ static int open_locked(struct ascend_device *d, int device, bool any_soc)
 	if (!err)
 		err = context_take(d, device, before);
 	if (!err)
-		err = soc_check(d->acl, any_soc);
+		err = ipcshare__ascend_soc_check(d->acl->aclrtGetSocName(), "open", any_soc);
 	if (!err)
 		err = physical_of(d->acl, d->id, &d->physical);
 	if (!err)
 		err = stream_new(d);
-	if (err)
-		undo(d);
+	if (!err)
+		err = context_back(d->acl, before);
+	if (!err)
+		return 0;
+	undo(d, false);
 	if (before)
 		d->acl->aclrtSetCurrentContext(before);
 	return err;
@@ -266,168 +277,61 @@ void ipcshare__ascend_device_close(struct ascend_device *d)
 	if (!d->lost && ipcshare__ascend_enter(d, "close", &entry))
 		d->lost = true;
 	pthread_mutex_lock(&shared.lock);
-	undo(d);
+	undo(d, true);
 	pthread_mutex_unlock(&shared.lock);
 	if (!d->lost)
 		ipcshare__ascend_leave(d, &entry);
 }
 
+/* The mode it had; -1 if this can't be changed: then copies inside a capture fail, and say why. */
+static int32_t mode_relax(const struct acl *acl)
+{
+	int32_t mode = ACL_CAPTURE_RELAXED;
+
+	if (!acl->aclmdlRICaptureThreadExchangeMode)
+		return -1;
+	if (!acl->aclmdlRICaptureThreadExchangeMode(&mode))
+		return mode;
+	acl->aclGetRecentErrMsg();
+	return -1;
+}
+
 int ipcshare__ascend_enter(const struct ascend_device *d, const char *stage,
 			   struct ascend_entry *entry)
 {
-	int code, err;
+	int code = ACL_OK, err;
 
+	entry->mode = -1;
 	err = context_now(d->acl, stage, &entry->before);
-	if (err || entry->before == d->context)
+	if (err)
 		return err;
-	code = d->acl->aclrtSetCurrentContext(d->context);
-	return code ? ipcshare__acl_fail(d->acl, code, stage, "aclrtSetCurrentContext",
-					 "was the device reset, or the context destroyed?")
-		    : 0;
+	if (entry->before != d->context)
+		code = d->acl->aclrtSetCurrentContext(d->context);
+	if (code)
+		return ipcshare__acl_fail(d->acl, code, stage, "aclrtSetCurrentContext",
+					  "was the device reset, or the context destroyed?");
+	entry->mode = mode_relax(d->acl);
+	return 0;
+}
+
+/* What was to be done is done by now, so a thread that can't be put back is only told of. */
+static void left(const struct acl *acl, int code, const char *call)
+{
+	if (!code)
+		return;
+	acl->aclGetRecentErrMsg();
+	ipcshare__log(IPCSHARE__LOG_WARN, "the thread stays as it is: %s returned %d (%s)", call,
+		      code, ipcshare__acl_name(code));
 }
 
 void ipcshare__ascend_leave(const struct ascend_device *d, const struct ascend_entry *entry)
 {
+	int32_t mode = entry->mode;
+
+	if (mode >= 0)
+		left(d->acl, d->acl->aclmdlRICaptureThreadExchangeMode(&mode),
+		     "aclmdlRICaptureThreadExchangeMode");
 	if (entry->before && entry->before != d->context)
-		d->acl->aclrtSetCurrentContext(entry->before);
-}
-
-/* ---- Other devices ---- */
-
-static uint64_t topo_of(const struct acl *acl, int device, int other)
-{
-	uint64_t bits = 0;
-
-	if (acl->aclrtGetDevicesTopo)
-		acl->aclrtGetDevicesTopo((uint32_t)device, (uint32_t)other, &bits);
-	return bits;
-}
-
-const char *ipcshare__ascend_link(const struct acl *acl, int device, int other)
-{
-	uint64_t bits = topo_of(acl, device, other);
-
-	if (bits & ACL_TOPO_SIO)
-		return "SIO";
-	if (bits & (ACL_TOPO_HCCS | ACL_TOPO_HCCS_SW))
-		return "HCCS";
-	return bits ? "PCIe" : "none";
-}
-
-/* Two dies of one chip reach each other without being asked to; the driver refuses to be. */
-static bool same_chip(const struct acl *acl, int device, int other)
-{
-	int64_t a = -1, b = -2;
-
-	if (topo_of(acl, device, other) & ACL_TOPO_SIO)
-		return true;
-	if (!acl->aclrtGetDeviceInfo ||
-	    acl->aclrtGetDeviceInfo((uint32_t)device, ACL_DEV_ATTR_PHY_CHIP_ID, &a) ||
-	    acl->aclrtGetDeviceInfo((uint32_t)other, ACL_DEV_ATTR_PHY_CHIP_ID, &b))
-		return false;
-	return a == b && ipcshare__ascend_soc(acl->aclrtGetSocName()) == ASCEND_SOC_910C;
-}
-
-static int unreachable(const struct ascend_device *d, int other)
-{
-	return ipcshare__fail(IPCSHARE_ERR_UNREACHABLE, "import",
-			      "use devices that are linked (npu-smi info -t topo)",
-			      "device %d can't reach device %d: link %s", d->id, other,
-			      ipcshare__ascend_link(d->acl, d->id, other));
-}
-
-/* What became of it: a code of @call, or 0 with *@can 0 if there is no link. */
-static int enable(const struct ascend_device *d, int other, int32_t *can, const char **call)
-{
-	int code;
-
-	if (same_chip(d->acl, d->id, other)) {
-		if (d->acl->aclrtDeviceEnablePeerAccess(other, 0)) /* refused, or not: no matter */
-			d->acl->aclGetRecentErrMsg();
-		*can = 1;
-		return ACL_OK;
-	}
-	*call = "aclrtDeviceCanAccessPeer";
-	code = d->acl->aclrtDeviceCanAccessPeer(can, d->id, other);
-	if (code || !*can)
-		return code;
-	*call = "aclrtDeviceEnablePeerAccess";
-	return d->acl->aclrtDeviceEnablePeerAccess(other, 0);
-}
-
-static int enable_fail(const struct ascend_device *d, int code, const char *call)
-{
-	if (code != ACL_MEMORY_ALLOCATION)
-		return ipcshare__acl_fail(d->acl, code, "import", call,
-					  "is the peer's device visible here, and healthy?");
-	ipcshare__acl_fail(d->acl, code, "import", call,
-			   "at most 32 processes may use one ordered pair of devices");
-	return ipcshare__fail_as(IPCSHARE_ERR_LIMIT);
-}
-
-/* Our direction is enabled. What about the other one? Where nobody can tell, believe in the peer. */
-static enum ascend_peer progress(const struct ascend_device *d, int other)
-{
-	int32_t status = 0;
-
-	if (same_chip(d->acl, d->id, other) || !d->acl->aclrtDevicePeerAccessStatus)
-		return ASCEND_PEER_BOTH;
-	if (d->acl->aclrtDevicePeerAccessStatus(d->id, other, &status)) {
-		d->acl->aclGetRecentErrMsg();
-		return ASCEND_PEER_BOTH;
-	}
-	return status ? ASCEND_PEER_BOTH : ASCEND_PEER_OURS;
-}
-
-static bool in_table(const struct ascend_device *d, int physical)
-{
-	return physical != d->physical && physical >= 0 && physical < ASCEND_DEVICES;
-}
-
-int ipcshare__ascend_reach(struct ascend_device *d, int physical, bool *complete)
-{
-	const char *call = "";
-	int32_t can = 0;
-	int other, code;
-
-	*complete = physical >= 0;
-	if (!in_table(d, physical) || d->peers[physical] == ASCEND_PEER_BOTH)
-		return 0;
-	other = device_of(d->acl, physical);
-	if (other < 0)
-		return ipcshare__fail(IPCSHARE_ERR_UNREACHABLE, "import",
-				      "add the peer's device to ASCEND_RT_VISIBLE_DEVICES, or to the "
-				      "container",
-				      "physical device %d is not visible to this process", physical);
-	if (d->peers[physical] == ASCEND_PEER_UNKNOWN) {
-		code = enable(d, other, &can, &call);
-		if (code)
-			return enable_fail(d, code, call);
-		if (!can)
-			return unreachable(d, other);
-	}
-	d->peers[physical] = progress(d, other);
-	*complete = d->peers[physical] == ASCEND_PEER_BOTH;
-	return 0;
-}
-
-void ipcshare__ascend_welcome(struct ascend_device *d, int physical)
-{
-	const char *call = "";
-	int32_t can = 0;
-	int other;
-
-	if (!in_table(d, physical) || d->peers[physical] != ASCEND_PEER_UNKNOWN)
-		return;
-	other = device_of(d->acl, physical);
-	if (other < 0 || enable(d, other, &can, &call))
-		d->acl->aclGetRecentErrMsg();
-	else if (can)
-		d->peers[physical] = ASCEND_PEER_OURS;
-}
-
-void ipcshare__ascend_completed(struct ascend_device *d, int physical)
-{
-	if (in_table(d, physical))
-		d->peers[physical] = ASCEND_PEER_BOTH;
+		left(d->acl, d->acl->aclrtSetCurrentContext(entry->before),
+		     "aclrtSetCurrentContext");
 }

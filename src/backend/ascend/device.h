@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Our place on an NPU: the device, a context on it, its stream, and the way to other devices. */
+/* Our place on an NPU (device.c): a context, a stream; and the way to other devices (peer.c). */
 #ifndef IPCSHARE_BACKEND_ASCEND_DEVICE_H
 #define IPCSHARE_BACKEND_ASCEND_DEVICE_H
 
@@ -17,6 +17,8 @@ enum ascend_soc {
 };
 /* By name: "Ascend910B" and a digit, "Ascend910_93" and digits. NULL is unknown. */
 enum ascend_soc ipcshare__ascend_soc(const char *name);
+/* The same as a status: IPCSHARE_ERR_NO_BACKEND for an unknown one, unless @any_soc. */
+int ipcshare__ascend_soc_check(const char *name, const char *stage, bool any_soc);
 
 /* How far peer access to a device has come. */
 enum ascend_peer {
@@ -45,9 +47,14 @@ void ipcshare__ascend_device_close(struct ascend_device *d);
 /* In a fork: other threads' locks may be held for ever, and the driver does not know us. */
 bool ipcshare__ascend_forked(const struct ascend_device *d);
 
-/* Every entry into the runtime: our context becomes current, and the caller's is put back. */
+/*
+ * Every entry into the runtime: our context becomes current, and the caller's is put back. A capture
+ * of the caller's own goes on meanwhile: what blocks is refused in its context, and spoils it, unless
+ * the thread says that it knows what it does.
+ */
 struct ascend_entry {
 	acl_handle before; /* NULL: the thread had none, and keeps ours: there is no way back */
+	int32_t mode; /* the thread's for captures, to be put back; -1: it was not changed */
 };
 int ipcshare__ascend_enter(const struct ascend_device *d, const char *stage,
 			   struct ascend_entry *entry);
@@ -64,7 +71,14 @@ void ipcshare__ascend_welcome(struct ascend_device *d, int physical);
 /* Both directions are there: an import has enabled them. */
 void ipcshare__ascend_completed(struct ascend_device *d, int physical);
 
-/* "SIO", "HCCS", "PCIe" or "none": the link between two devices, by this process's numbers. */
+/* A call of @stage found no device of ours behind a peer's: IPCSHARE_ERR_UNREACHABLE, its code kept. */
+int ipcshare__ascend_invisible(const struct acl *acl, int code, const char *stage,
+			       const char *call);
+
+/*
+ * "SIO", "HCCS", "PCIe" or "none": the link between two devices, by this process's numbers. What goes
+ * through the processors of the host (SYS) is no link.
+ */
 const char *ipcshare__ascend_link(const struct acl *acl, int device, int other);
 
 #endif

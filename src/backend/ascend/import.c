@@ -33,6 +33,8 @@ static int import_fail(const struct acl *acl, const char *key, int code, uint64_
 				   "the key is malformed: send all its bytes unchanged");
 		return ipcshare__fail_as(IPCSHARE_ERR_PROTOCOL);
 	}
+	if (code == ACL_INVALID_DEVICEID)
+		return ipcshare__ascend_invisible(acl, code, "import", "aclrtIpcMemImportByKey");
 	key_tail(key, tail);
 	snprintf(hint, sizeof(hint),
 		 "key ..%s; causes that are left: the owner has freed it or ended, this process is not "

@@ -105,6 +105,7 @@ void ipcshare__ascend_release(struct ipcshare__backend *be, struct ipcshare__mem
 	const struct acl *acl = ipcshare__ascend_acl(a);
 	struct ascend_memory *m = mem->priv;
 	struct ascend_entry entry;
+	int code;
 
 	if (ipcshare__ascend_forked(&a->device)) {
 		free(m); /* all else is the parent's */
@@ -113,8 +114,11 @@ void ipcshare__ascend_release(struct ipcshare__backend *be, struct ipcshare__mem
 	key_drop(NULL, m); /* none is left but after an abandon */
 	ipcshare__exported_drop(m->exported);
 	if (m->ours && acl && !ipcshare__ascend_enter(&a->device, "free", &entry)) {
-		acl->aclrtFree(m->ours);
+		code = acl->aclrtFree(m->ours);
 		ipcshare__ascend_leave(&a->device, &entry);
+		if (code)
+			ipcshare__log(IPCSHARE__LOG_WARN, "free: aclrtFree returned %d (%s)", code,
+				      ipcshare__acl_name(code));
 	}
 	free(m);
 }

@@ -253,6 +253,8 @@ static int import_handle(struct ascend *a, const char *key, int device, acl_hand
 	if (flags && (code == ACL_FEATURE_NOT_SUPPORT || (code == ACL_DRV_INTERNAL && device < 0)))
 		code = acl->aclrtNotifyImportByKey(out, key, 0);
 	ipcshare__ipc_unlock();
+	if (code == ACL_INVALID_DEVICEID)
+		return ipcshare__ascend_invisible(acl, code, "notify", "aclrtNotifyImportByKey");
 	return fail(a, code, "aclrtNotifyImportByKey",
 		    "causes that are left: its creator has destroyed it or ended, this process was not "
 		    "allowed or before it started, or 16 others hold it");

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Between many.c, which issues copies, and plan.c, which records them; entered, with the copy_lock. */
+#ifndef IPCSHARE_BACKEND_ASCEND_MANY_H
+#define IPCSHARE_BACKEND_ASCEND_MANY_H
+
+#include "backend/ascend/ascend.h"
+#include "backend/pieces.h"
+
+/* Moves between devices, and pieces with memory of the host at one end. */
+struct ascend_work {
+	struct ipcshare__moves moves;
+	struct ipcshare__piece *rest; /* to be freed; moves' pieces stand before them */
+	size_t nrest;
+};
+
+int ipcshare__work_make(struct ascend *a, const struct ipcshare__piece *pieces, size_t n,
+			struct ascend_work *out);
+void ipcshare__work_free(struct ascend_work *w);
+/* All of it, on streams of ours, done on return. */
+int ipcshare__work_do(struct ascend *a, const struct ascend_work *w);
+/* The pieces with memory of the host at one end, done on return. */
+int ipcshare__work_rest(struct ascend *a, const struct ascend_work *w);
+
+/* Where moves are put, and how many tasks each stream may still have before it. */
+struct ascend_lanes {
+	acl_handle stream[ASCEND_STREAMS];
+	size_t queued[ASCEND_STREAMS];
+	size_t n;
+	bool counted; /* wait when a queue is nearly full; not while recording */
+};
+
+/* Make the stream unless it is there. */
+int ipcshare__lane_make(struct ascend *a, acl_handle *out);
+int ipcshare__lane_wait(struct ascend *a, struct ascend_lanes *l, size_t lane);
+/* Queue the moves. */
+int ipcshare__work_issue(struct ascend *a, struct ascend_lanes *l, const struct ascend_work *w);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A sweep of failures: each call of the runtime fails in one rank of four, at its first and at its
+ * second use. The step that makes it must name it, once, on all ranks that take part; nothing may
+ * hang or be left; and the same step, made again, must succeed.
+ */
+#ifndef TEST_SWEEP_H
+#define TEST_SWEEP_H
+
+#include "npu.h"
+
+/* What a rank does over and over; each call of the runtime is met by one of these. */
+enum sweep_of {
+	SWEEP_SHARE = 1, /* groups and shares */
+	SWEEP_PIECES = 2, /* registered memory, one-sided maps, planes, plans, notifies */
+	SWEEP_OLD = 4, /* shares, on a runtime that lacks newer calls */
+};
+
+struct sweep {
+	struct test_rank *me;
+	enum sweep_of of;
+	const char *call; /* that fails in SWEEP_VICTIM */
+	int use;
+	int failures; /* that this rank was told of */
+	struct ipcshare_ctx *ctx;
+};
+#define SWEEP_VICTIM 2
+
+typedef void sweep_cycle(struct sweep *s);
+
+/* Everything in SWEEP_PARTS pieces, for ranks have a deadline. */
+#define SWEEP_PARTS 3
+void sweep_run(enum sweep_of of, sweep_cycle *cycle);
+
+/*
+ * One step of a cycle, a call that gives a status: made again if it failed as it may. ALONE: it may
+ * fail in the victim only. ALL: it is collective, and all ranks must be told the same.
+ */
+#define ALONE(step) for (int again = 0; sweep_alone(s, #step, again, step); again = 1)
+#define ALL(step) for (int again = 0; sweep_all(s, #step, again, step); again = 1)
+int sweep_alone(struct sweep *s, const char *step, int again, int status);
+int sweep_all(struct sweep *s, const char *step, int again, int status);
+
+#endif
