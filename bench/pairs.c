@@ -309,10 +309,10 @@ static int check_marks(struct pairs *p)
 static int try_all(struct pairs *p)
 {
 	const struct team *team = p->team;
+	const int most = team->most_peers;
 	char why[TEAM_TEXT];
-	int most, err;
+	int err;
 
-	MPI_Allreduce(&team->npeers, &most, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
 	progress_stage("pairs", "copy", (uint64_t)most * (uint64_t)most);
 	for (int reader = 0; reader < most; reader++)
 		for (int owner = 0; owner < most; owner++) {

@@ -158,14 +158,17 @@ static int act_fill(struct share_run *r)
 static int spoil_byte(struct share_run *r, unsigned char *at)
 {
 	const unsigned char *saw = view_read(&r->view, at, 1, 1);
-	unsigned char wrong;
+	unsigned char wrong, *to = NULL;
 
-	if (!saw)
+	if (saw) {
+		wrong = *saw ^ 1;
+		if (!view_flush(&r->view))
+			to = view_write(&r->view, at, 1, 1);
+	}
+	if (!to)
 		return fail_call(r, "spoil");
-	wrong = *saw ^ 1;
-	if (view_flush(&r->view) || view_poke(&r->view, at, &wrong, 1))
-		return fail_call(r, "spoil");
-	return 0;
+	*to = wrong;
+	return view_flush(&r->view) ? fail_call(r, "spoil") : 0;
 }
 
 /* One wrong bit in one buffer of the last rank: is it found? */
@@ -257,7 +260,6 @@ static int act_verify(struct share_run *r)
 	return check_peers(r, "verify", pattern_check);
 }
 
-/* Only the mark's own bytes are written: the peers write theirs beside it at the same time. */
 static int mark_one(struct share_run *r, int owner, size_t i)
 {
 	const struct pattern p = pattern_of(r, owner, i);
@@ -268,23 +270,35 @@ static int mark_one(struct share_run *r, int owner, size_t i)
 	if (!pattern_mark(&p, r->team->peer, r->b.buf[i].len, &offset, &mark))
 		return 0;
 	r->marks++;
-	return view_poke(&r->view, (char *)ipcshare_ptr(r->set, owner, i) + offset, &mark,
-			 sizeof(mark));
+	return view_poke(&r->view, (char *)ipcshare_ptr(r->set, owner, i) + offset, mark,
+			 rest_of(r, i) - offset);
 }
 
+static int mark_rank(struct share_run *r, int owner)
+{
+	for (size_t i = 0; i < r->b.n; i++)
+		if (mark_one(r, owner, i))
+			return fail_call(r, "mark");
+	return view_flush(&r->view) ? fail_call(r, "mark") : 0;
+}
+
+/*
+ * Each owner has one writer at a time where more than the marks' own bytes is written back; stores go
+ * beside each other at the same time. A rank that fails takes its turns, or the others would wait.
+ */
 static int act_mark(struct share_run *r)
 {
 	const struct team *team = r->team;
+	int err = 0;
 
-	for (int k = 1; k < team->npeers; k++) {
-		const int owner = (team->peer + k) % team->npeers;
-
-		for (size_t i = 0; i < r->b.n; i++)
-			if (mark_one(r, owner, i))
-				return fail_call(r, "mark");
+	for (int k = 1; k < team->most_peers; k++) {
+		if (!err && k < team->npeers)
+			err = mark_rank(r, (team->peer + k) % team->npeers);
+		if (!r->view.direct)
+			team_wait();
 	}
 	r->marked = 1;
-	return 0;
+	return err;
 }
 
 static int act_check(struct share_run *r)

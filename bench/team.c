@@ -92,12 +92,12 @@ const char *team_explain(const char *what, char *out)
 	return out;
 }
 
-static int count_nodes(const struct team *team)
+static void count_nodes(struct team *team)
 {
-	int first = team->peer == 0, nodes;
+	const int first = team->peer == 0;
 
-	MPI_Allreduce(&first, &nodes, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-	return nodes;
+	MPI_Allreduce(&first, &team->nodes, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+	MPI_Allreduce(&team->npeers, &team->most_peers, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
 }
 
 static int name_peers(struct team *team)
@@ -144,7 +144,7 @@ int team_open(struct team *team)
 		goto fail;
 	if (team_verdict(name_peers(team) ? "out of memory" : NULL))
 		goto fail;
-	team->nodes = count_nodes(team);
+	count_nodes(team);
 	return 0;
 
 fail:

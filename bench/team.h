@@ -19,6 +19,7 @@ struct team {
 	int rank, size;		/* in the job */
 	int nodes;
 	int peer, npeers;	/* rank and size of this node's group */
+	int most_peers;		/* size of the largest group */
 	int *names;		/* of each group rank: its rank in the job */
 	const char *backend;
 };

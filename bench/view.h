@@ -3,12 +3,19 @@
  * view.h - shareable memory as the CPU can touch it
  *
  * On host that is the memory itself. Device memory can't be loaded from or stored to: it is copied
- * through a window of ordinary memory, many buffers at a time, as they lie side by side.
+ * through a window of ordinary memory, many buffers at a time, as they lie side by side. A copy costs
+ * several blocking calls of the driver, so words that are written near each other go in one.
  */
 #ifndef BENCH_VIEW_H
 #define BENCH_VIEW_H
 
 #include <ipcshare.h>
+
+/* A word on its way. */
+struct view_word {
+	char *at;
+	uint64_t word;
+};
 
 struct view {
 	struct ipcshare_ctx *ctx;
@@ -18,6 +25,9 @@ struct view {
 	char *at;		/* the shared memory that the window shows */
 	size_t len;
 	int written;		/* the window is ahead of the memory, up to len */
+	struct view_word *words;	/* to be written, in rising order, near each other */
+	size_t nwords;
+	char *end;		/* of the allocation that they go to */
 	int err;		/* status of the first copy that failed */
 };
 
@@ -35,8 +45,15 @@ const void *view_read(struct view *v, void *ptr, size_t len, size_t rest);
 /** view_write - the same, to be written in full; view_flush() ends it */
 void *view_write(struct view *v, void *ptr, size_t len, size_t rest);
 
-/** view_poke - write a few bytes at @ptr and nothing else near them; 0 or a status */
-int view_poke(struct view *v, void *ptr, const void *bytes, size_t len);
+/**
+ * view_poke - write a word at @ptr; view_flush() ends it
+ * @rest: as for view_read()
+ *
+ * Unless v->direct, what lies between two words not far from each other is read and written back with
+ * them: until the flush nobody else may write into that memory.
+ * Return: 0 or a status
+ */
+int view_poke(struct view *v, void *ptr, uint64_t word, size_t rest);
 
 /** view_flush - what was written is in the memory, and what was read is forgotten; 0 or a status */
 int view_flush(struct view *v);
