@@ -4,9 +4,6 @@
  * its bytes come and do ours arrive, and how fast. Through ipcshare_copy(), as device memory is out
  * of reach for loads.
  */
-#include <errno.h>
-#include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,104 +13,15 @@
 #include <mpi.h>
 
 #include "bench.h"
+#include "options.h"
 #include "pairs.h"
 #include "progress.h"
+#include "report.h"
 
 #define SIZE_DEFAULT ((size_t)1 << 20)
-#define SIZE_MAX_ASKED ((uint64_t)1 << 30)
+#define SIZE_LARGEST ((uint64_t)1 << 30)
 #define REPEATS 5	/* timed copies a pair; the fastest counts */
 #define MARK 64		/* bytes that each rank leaves with each peer */
-
-/* ---- Options ------------------------------------------------------------------------------ */
-
-static void print_help(void)
-{
-	printf("usage: mpirun -n RANKS ipcshare-bench pairs [options]\n\n"
-	       "Try every pair of ranks on each node in both directions, one pair at a time, and\n"
-	       "print who reaches whom and how fast. For when a job fails, and before it runs.\n\n"
-	       "  --size BYTES   how much is read from each peer; K, M; 64 to 1024M, default 1M\n"
-	       "  --json FILE    write the figures there, one JSON object a pair and line\n"
-	       "  --spoil RANK   flip a bit in what that rank shares and writes: is it found?\n"
-	       "  --no-progress  no progress line, also on a terminal\n"
-	       "  --help         this text\n\n"
-	       "IPCSHARE_BACKEND in the environment names the backend.\n");
-}
-
-/* Every rank finds the same fault; rank 0 speaks. */
-__attribute__((format(printf, 1, 2))) static int usage(const char *fmt, ...)
-{
-	va_list args;
-
-	if (team_rank())
-		return BENCH_USAGE;
-	va_start(args, fmt);
-	fprintf(stderr, "ipcshare-bench pairs: ");
-	vfprintf(stderr, fmt, args);
-	fprintf(stderr, "; try 'ipcshare-bench pairs --help'\n");
-	va_end(args);
-	return BENCH_USAGE;
-}
-
-static int set_spoil(struct pairs_options *o, const char *text)
-{
-	unsigned long n = 0;
-	char *end = (char *)text;
-
-	errno = 0;
-	if (*text >= '0' && *text <= '9')
-		n = strtoul(text, &end, 10);
-	if (errno || end == text || *end || n > INT32_MAX)
-		return usage("--spoil '%s'; expected the number of a rank", text);
-	o->spoil = (int)n;
-	return 0;
-}
-
-static int set_size(struct pairs_options *o, const char *text)
-{
-	unsigned long long n = 0;
-	unsigned shift = 0;
-	char *end = (char *)text;
-
-	errno = 0;
-	if (*text >= '0' && *text <= '9')	/* strtoull() would take a sign */
-		n = strtoull(text, &end, 10);
-	if (end > text && (*end == 'K' || *end == 'M'))
-		shift = *end++ == 'K' ? 10 : 20;
-	if (errno || end == text || *end || n > SIZE_MAX_ASKED >> shift || n << shift < MARK)
-		return usage("--size '%s'; expected bytes from 64 to 1024M", text);
-	o->size = (size_t)(n << shift);
-	return 0;
-}
-
-/* 0, or an exit code. */
-static int parse(int argc, char **argv, struct pairs_options *o)
-{
-	static const struct option options[] = {
-		{ "size", required_argument, NULL, 's' },
-		{ "spoil", required_argument, NULL, 'x' },
-		{ "json", required_argument, NULL, 'j' },
-		{ "no-progress", no_argument, NULL, 'p' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
-	};
-	int c, err = 0;
-
-	opterr = 0;
-	while (!err && (c = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		switch (c) {
-		case 's': err = set_size(o, optarg); break;
-		case 'x': err = set_spoil(o, optarg); break;
-		case 'j': o->json = optarg; break;
-		case 'p': o->no_progress = 1; break;
-		case 'h': o->help = 1; break;
-		case ':': err = usage("%s needs a value", argv[optind - 1]); break;
-		default: err = usage("no option '%s'", argv[optind - 1]); break;
-		}
-	}
-	if (!err && optind < argc)
-		err = usage("unexpected '%s'", argv[optind]);
-	return err;
-}
 
 /* ---- Content ------------------------------------------------------------------------------ */
 
@@ -163,7 +71,7 @@ static int prepare_memory(struct pairs *p)
 	p->landing = landing;
 	fill(p->expected, size, p->team->rank);
 	fill_mark(mark, p->team->rank);
-	if (p->options->spoil == p->team->rank) {
+	if (p->options->spoil == (uint64_t)p->team->rank) {
 		p->expected[size / 2] ^= 1;
 		mark[MARK / 2] ^= 1;
 	}
@@ -340,39 +248,6 @@ static int end(struct pairs *p)
 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
-/* Rank 0's file, NULL elsewhere. -1 on every rank if it can't be opened. */
-static int json_open(const char *path, FILE **out)
-{
-	int err = 0;
-
-	if (path && team_rank() == 0) {
-		*out = fopen(path, "we");
-		if (!*out) {
-			fprintf(stderr, "ipcshare-bench pairs: --json %s: %s\n", path,
-				strerror(errno));
-			err = -1;
-		}
-	}
-	MPI_Bcast(&err, 1, MPI_INT, 0, MPI_COMM_WORLD);
-	return err;
-}
-
-static int json_close(const char *path, FILE *file)
-{
-	int bad = 0;
-
-	if (file) {
-		bad = ferror(file);
-		if (fclose(file) || bad) {
-			fprintf(stderr, "ipcshare-bench pairs: --json %s: can't be written\n",
-				path);
-			bad = 1;
-		}
-	}
-	MPI_Bcast(&bad, 1, MPI_INT, 0, MPI_COMM_WORLD);
-	return bad ? -1 : 0;
-}
-
 /* 0 all pairs are fine; -1 some are not, or nothing could be tried: *dead is set then. */
 static int run_pairs(struct pairs *p, FILE *json, int *dead)
 {
@@ -396,7 +271,7 @@ static int run_pairs(struct pairs *p, FILE *json, int *dead)
 	return err;
 }
 
-static int run(const struct pairs_options *options, FILE *json)
+static int run(const struct pairs_options *options, int no_progress, FILE *json)
 {
 	struct team team;
 	struct pairs p = { .options = options, .team = &team };
@@ -406,7 +281,7 @@ static int run(const struct pairs_options *options, FILE *json)
 		return -1;
 	if (team.rank == 0) {
 		pairs_head(&p);
-		if (!options->no_progress)
+		if (!no_progress)
 			progress_open();
 	}
 	err = run_pairs(&p, json, &dead);
@@ -419,21 +294,33 @@ static int run(const struct pairs_options *options, FILE *json)
 
 int bench_pairs(int argc, char **argv)
 {
-	struct pairs_options options = { .size = SIZE_DEFAULT, .spoil = -1 };
+	struct pairs_options options = { .size = SIZE_DEFAULT, .spoil = OPTION_NONE };
+	const struct option_row rows[] = {
+		{ .name = "size", .kind = OPTION_NUMBER, .to = &options.size, .value = "BYTES",
+		  .help = "how much is read from each peer; K, M; 64 to 1024M, default 1M",
+		  .units = "KM", .min = MARK, .max = SIZE_LARGEST,
+		  .expected = "bytes from 64 to 1024M" },
+		{ .name = "spoil", .kind = OPTION_NUMBER, .to = &options.spoil, .value = "RANK",
+		  .help = "flip a bit in what that rank shares and writes: is it found?",
+		  .max = INT32_MAX, .expected = "the number of a rank" },
+	};
+	struct options o = {
+		.command = "pairs",
+		.text = "Try every pair of ranks on each node in both directions, one pair at a "
+			"time, and\nprint who reaches whom and how fast. For when a job fails, and "
+			"before it runs.",
+		.rows = rows,
+		.n = sizeof(rows) / sizeof(rows[0]),
+	};
 	FILE *json = NULL;
-	int err = parse(argc, argv, &options);
+	int err, code;
 
-	if (err)
-		return err;
-	if (options.help) {
-		if (team_rank() == 0)
-			print_help();
-		return BENCH_OK;
-	}
-	if (json_open(options.json, &json))
+	if (options_parse(&o, argc, argv, &code))
+		return code;
+	if (report_open(&o, &json))
 		return BENCH_FAILED;
-	err = run(&options, json);
-	if (json_close(options.json, json))
+	err = run(&options, o.no_progress, json);
+	if (report_close(&o, json))
 		err = -1;
 	return err ? BENCH_FAILED : BENCH_OK;
 }

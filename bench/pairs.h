@@ -23,10 +23,8 @@ struct pairs_cell {
 };
 
 struct pairs_options {
-	size_t size;
-	int spoil;	/* rank of the job whose bytes get a flipped bit; -1 none */
-	const char *json;
-	int no_progress, help;
+	uint64_t size;
+	uint64_t spoil;	/* rank of the job whose bytes get a flipped bit; OPTION_NONE: none */
 };
 
 struct pairs {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+
+#include "team.h"
 
 double report_rate(const struct report_row *row)
 {
@@ -178,4 +181,39 @@ void report_json(FILE *to, const struct report *report, const struct report_row 
 {
 	for (size_t i = 0; i < n; i++)
 		json_row(to, report, &rows[i]);
+}
+
+int report_open(const struct options *o, FILE **out)
+{
+	FILE *file = NULL;
+	int err = 0;
+
+	if (o->json && team_rank() == 0) {
+		file = fopen(o->json, "we");
+		if (!file) {
+			fprintf(stderr, "ipcshare-bench %s: --json %s: %s\n", o->command, o->json,
+				strerror(errno));
+			err = -1;
+		}
+	}
+	MPI_Bcast(&err, 1, MPI_INT, 0, MPI_COMM_WORLD);
+	if (!err)
+		*out = file;
+	return err;
+}
+
+int report_close(const struct options *o, FILE *file)
+{
+	int bad = 0;
+
+	if (file) {
+		bad = ferror(file);
+		if (fclose(file) || bad) {
+			fprintf(stderr, "ipcshare-bench %s: --json %s: can't be written\n",
+				o->command, o->json);
+			bad = 1;
+		}
+	}
+	MPI_Bcast(&bad, 1, MPI_INT, 0, MPI_COMM_WORLD);
+	return bad ? -1 : 0;
 }

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "options.h"
+
 #define REPORT_TEXT 32	/* bytes for report_time() and the like */
 
 /* What all rows of a table have in common. */
@@ -42,6 +44,12 @@ double report_ratio(const struct report_row *row);
 
 void report_table(FILE *to, const struct report_row *rows, size_t n);
 void report_json(FILE *to, const struct report *report, const struct report_row *rows, size_t n);
+
+/** report_open - the file of --json on rank 0, NULL elsewhere; -1 on every rank if it can't be opened */
+int report_open(const struct options *o, FILE **out);
+
+/** report_close - end it; @file may be NULL. -1 on every rank if it could not be written */
+int report_close(const struct options *o, FILE *file);
 
 /** report_time - "12.3 ms"; returns @out of REPORT_TEXT bytes */
 const char *report_time(double seconds, char *out);

@@ -3,11 +3,8 @@
  * ipcshare-bench share: every rank shares a workload's buffers with every other rank in one call,
  * and every byte is checked in place, in both directions. Here: options, workloads, the outcome.
  */
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +12,12 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "options.h"
 #include "progress.h"
 #include "report.h"
 #include "share_run.h"
 
 #define SLAB_DEFAULT ((size_t)256 << 20)
-#define REPEAT_MAX 1000000u
 
 static const char *const default_workloads[] = {
 	"gpt2-124m", "lora-r16-llama3-8b", "kv-blocks", "tiny",
@@ -28,76 +25,15 @@ static const char *const default_workloads[] = {
 #define NDEFAULTS (sizeof(default_workloads) / sizeof(default_workloads[0]))
 
 struct arguments {
-	const char **names;	/* of workloads */
-	size_t nnames;
+	struct options options;
+	struct option_texts names;	/* of workloads */
 	const char *dir;
-	const char *json;
-	int no_progress, help;
 	struct share_options run;
 };
 
 /* ---- Options ------------------------------------------------------------------------------ */
 
-static void print_help(void)
-{
-	printf("usage: mpirun -n RANKS ipcshare-bench share [options]\n\n"
-	       "Share a workload's buffers between all ranks and verify every byte in place.\n\n"
-	       "  --workload NAME|FILE  what to share; may be repeated. Default:");
-	for (size_t i = 0; i < NDEFAULTS; i++)
-		printf("%s %s", i == 1 ? "\n                       " : "", default_workloads[i]);
-	printf("\n"
-	       "  --workload-dir DIR    where DIR/NAME.txt is looked up\n"
-	       "  --layout slabs|each   buffers cut from few allocations (default), or one\n"
-	       "                        allocation each\n"
-	       "  --slab BYTES          largest allocation to cut from; K, M, G; default 256M\n"
-	       "  --repeat K            share the same buffers K times more; default 1\n"
-	       "  --read-only           peers can only read: no marks\n"
-	       "  --json FILE           write the figures there, one JSON object a line\n"
-	       "  --spoil INDEX         flip a bit in that buffer of the last rank: is it found?\n"
-	       "  --no-progress         no progress line, also on a terminal\n"
-	       "  --help                this text\n\n"
-	       "IPCSHARE_BACKEND in the environment names the backend.\n");
-}
-
-/* Every rank finds the same fault; rank 0 speaks. */
-__attribute__((format(printf, 1, 2))) static int usage(const char *fmt, ...)
-{
-	va_list args;
-
-	if (team_rank())
-		return BENCH_USAGE;
-	va_start(args, fmt);
-	fprintf(stderr, "ipcshare-bench share: ");
-	vfprintf(stderr, fmt, args);
-	fprintf(stderr, "; try 'ipcshare-bench share --help'\n");
-	va_end(args);
-	return BENCH_USAGE;
-}
-
-/* Digits with one of @suffixes behind: 'K', 'M', 'G' are powers of 1024. -1 if it isn't that. */
-static int number(const char *text, const char *suffixes, uint64_t min, uint64_t max, uint64_t *out)
-{
-	static const char units[] = "KMG";
-	unsigned long long n;
-	unsigned shift = 0;
-	char *end;
-
-	if (*text < '0' || *text > '9')	/* strtoull() would take a sign */
-		return -1;
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (errno)
-		return -1;
-	if (*end && strchr(suffixes, *end)) {
-		shift = 10 * (unsigned)(strchr(units, *end) - units + 1);
-		end++;
-	}
-	if (*end || n > max >> shift || n << shift < min)
-		return -1;
-	*out = n << shift;
-	return 0;
-}
-
+/* 0, or an exit code. */
 static int set_layout(struct arguments *a, const char *text)
 {
 	if (!strcmp(text, "slabs"))
@@ -105,71 +41,53 @@ static int set_layout(struct arguments *a, const char *text)
 	else if (!strcmp(text, "each"))
 		a->run.layout = LAYOUT_EACH;
 	else
-		return usage("--layout '%s'; expected slabs or each", text);
+		return options_usage(&a->options, "--layout '%s'; expected slabs or each", text);
 	return 0;
 }
 
-static int set_number(const char *option, const char *text, struct arguments *a)
+/* 0, or -1 to end with @code. */
+static int parse(int argc, char **argv, struct arguments *a, int *code)
 {
-	uint64_t n;
-
-	if (!strcmp(option, "slab")) {
-		if (number(text, "KMG", BUFFERS_ALIGN, PTRDIFF_MAX, &n))
-			return usage("--slab '%s'; expected bytes, at least %zu, 64M for example",
-				     text, BUFFERS_ALIGN);
-		a->run.slab = (size_t)n;
-	} else if (!strcmp(option, "repeat")) {
-		if (number(text, "", 0, REPEAT_MAX, &n))
-			return usage("--repeat '%s'; expected a number from 0 to %u", text,
-				     REPEAT_MAX);
-		a->run.repeat = (unsigned)n;
-	} else {
-		if (number(text, "", 0, WORKLOAD_BUFFERS - 1, &n))
-			return usage("--spoil '%s'; expected the index of a buffer, from 0", text);
-		a->run.spoil = (size_t)n;
-	}
-	return 0;
-}
-
-/* 0, or an exit code. */
-static int parse(int argc, char **argv, struct arguments *a)
-{
-	static const struct option options[] = {
-		{ "workload", required_argument, NULL, 'w' },
-		{ "workload-dir", required_argument, NULL, 'd' },
-		{ "layout", required_argument, NULL, 'l' },
-		{ "slab", required_argument, NULL, 'n' },
-		{ "repeat", required_argument, NULL, 'n' },
-		{ "spoil", required_argument, NULL, 'n' },
-		{ "json", required_argument, NULL, 'j' },
-		{ "read-only", no_argument, NULL, 'r' },
-		{ "no-progress", no_argument, NULL, 'p' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
+	const char *layout = "slabs";
+	const struct option_row rows[] = {
+		{ .name = "workload", .kind = OPTION_TEXTS, .to = &a->names, .value = "NAME|FILE",
+		  .help = "what to share; may be repeated. Default: gpt2-124m\n"
+			  "lora-r16-llama3-8b kv-blocks tiny" },
+		{ .name = "workload-dir", .kind = OPTION_TEXT, .to = &a->dir, .value = "DIR",
+		  .help = "where DIR/NAME.txt is looked up" },
+		{ .name = "layout", .kind = OPTION_TEXT, .to = &layout, .value = "slabs|each",
+		  .help = "buffers cut from few allocations (default), or one\n"
+			  "allocation each" },
+		{ .name = "slab", .kind = OPTION_NUMBER, .to = &a->run.slab, .value = "BYTES",
+		  .help = "largest allocation to cut from; K, M, G; default 256M",
+		  .units = "KMG", .min = BUFFERS_ALIGN, .max = PTRDIFF_MAX,
+		  .expected = "bytes, at least 128, 64M for example" },
+		{ .name = "repeat", .kind = OPTION_NUMBER, .to = &a->run.repeat, .value = "K",
+		  .help = "share the same buffers K times more; default 1",
+		  .max = 1000000, .expected = "a number from 0 to 1000000" },
+		{ .name = "read-only", .kind = OPTION_FLAG, .to = &a->run.read_only,
+		  .help = "peers can only read: no marks" },
+		{ .name = "spoil", .kind = OPTION_NUMBER, .to = &a->run.spoil, .value = "INDEX",
+		  .help = "flip a bit in that buffer of the last rank: is it found?",
+		  .max = WORKLOAD_BUFFERS - 1, .expected = "the index of a buffer, from 0" },
 	};
-	int c, index, err = 0;
 
-	opterr = 0;
-	while (!err && (c = getopt_long(argc, argv, ":h", options, &index)) != -1) {
-		switch (c) {
-		case 'w': a->names[a->nnames++] = optarg; break;
-		case 'd': a->dir = optarg; break;
-		case 'l': err = set_layout(a, optarg); break;
-		case 'n': err = set_number(options[index].name, optarg, a); break;
-		case 'j': a->json = optarg; break;
-		case 'r': a->run.read_only = 1; break;
-		case 'p': a->no_progress = 1; break;
-		case 'h': a->help = 1; break;
-		case ':': err = usage("%s needs a value", argv[optind - 1]); break;
-		default: err = usage("no option '%s'", argv[optind - 1]); break;
-		}
-	}
-	if (!err && optind < argc)
-		err = usage("unexpected '%s'", argv[optind]);
-	if (!a->nnames)
-		for (; a->nnames < NDEFAULTS; a->nnames++)
-			a->names[a->nnames] = default_workloads[a->nnames];
-	return err;
+	a->options = (struct options){
+		.command = "share",
+		.text = "Share a workload's buffers between all ranks and verify every byte in "
+			"place.",
+		.rows = rows,
+		.n = sizeof(rows) / sizeof(rows[0]),
+	};
+	if (options_parse(&a->options, argc, argv, code))
+		return -1;
+	a->options.rows = NULL;	/* they end here */
+	*code = set_layout(a, layout);
+	for (size_t i = 0; !a->names.n && i < NDEFAULTS; i++)
+		a->names.list[i] = default_workloads[i];
+	if (!a->names.n)
+		a->names.n = NDEFAULTS;
+	return *code ? -1 : 0;
 }
 
 /* ---- Workloads ----------------------------------------------------------------------------- */
@@ -216,18 +134,18 @@ static void free_all(struct workload *w, size_t n)
 /* All of them before the first run: a bad file is found at once. */
 static int load_all(const struct arguments *a, struct workload **out)
 {
-	struct workload *w = calloc(a->nnames, sizeof(*w));
+	struct workload *w = calloc(a->names.n, sizeof(*w));
 
 	if (!w)
 		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
-	for (size_t i = 0; i < a->nnames; i++) {
-		int err = load(a->names[i], a->dir, &w[i]);
+	for (size_t i = 0; i < a->names.n; i++) {
+		int err = load(a->names.list[i], a->dir, &w[i]);
 
-		if (!err && a->run.spoil != SIZE_MAX && a->run.spoil >= w[i].nbuffers)
-			err = usage("--spoil %zu; %s has %zu buffers", a->run.spoil, w[i].name,
-				    w[i].nbuffers);
+		if (!err && a->run.spoil != OPTION_NONE && a->run.spoil >= w[i].nbuffers)
+			err = options_usage(&a->options, "--spoil %" PRIu64 "; %s has %zu buffers",
+					    a->run.spoil, w[i].name, w[i].nbuffers);
 		if (err) {
-			free_all(w, a->nnames);
+			free_all(w, a->names.n);
 			return err;
 		}
 	}
@@ -415,46 +333,13 @@ static int run_all(const struct arguments *a, const struct workload *w, FILE *js
 		return -1;
 	if (team.rank == 0) {
 		print_head(a, &team);
-		if (!a->no_progress)
+		if (!a->options.no_progress)
 			progress_open();
 	}
-	for (size_t i = 0; i < a->nnames && !err; i++)
+	for (size_t i = 0; i < a->names.n && !err; i++)
 		err = run_one(a, &team, &w[i], (unsigned)i, json);
 	progress_close();
 	return team_close(&team, err);
-}
-
-/* Rank 0's file, NULL elsewhere. -1 on every rank if it can't be opened. */
-static int json_open(const char *path, FILE **out)
-{
-	int err = 0;
-
-	if (path && team_rank() == 0) {
-		*out = fopen(path, "we");
-		if (!*out) {
-			fprintf(stderr, "ipcshare-bench share: --json %s: %s\n", path,
-				strerror(errno));
-			err = -1;
-		}
-	}
-	MPI_Bcast(&err, 1, MPI_INT, 0, MPI_COMM_WORLD);
-	return err;
-}
-
-static int json_close(const char *path, FILE *file)
-{
-	int bad = 0;
-
-	if (file) {
-		bad = ferror(file);
-		if (fclose(file) || bad) {
-			fprintf(stderr, "ipcshare-bench share: --json %s: can't be written\n",
-				path);
-			bad = 1;
-		}
-	}
-	MPI_Bcast(&bad, 1, MPI_INT, 0, MPI_COMM_WORLD);
-	return bad ? -1 : 0;
 }
 
 static int run_loaded(const struct arguments *a)
@@ -465,32 +350,26 @@ static int run_loaded(const struct arguments *a)
 
 	if (err)
 		return err;
-	err = json_open(a->json, &json);
+	err = report_open(&a->options, &json);
 	if (!err) {
 		err = run_all(a, w, json);
-		if (json_close(a->json, json))
+		if (report_close(&a->options, json))
 			err = -1;
 	}
-	free_all(w, a->nnames);
+	free_all(w, a->names.n);
 	return err ? BENCH_FAILED : BENCH_OK;
 }
 
 int bench_share(int argc, char **argv)
 {
-	struct arguments a = { .run = { .layout = LAYOUT_SLABS, .slab = SLAB_DEFAULT, .repeat = 1,
-					.spoil = SIZE_MAX } };
+	struct arguments a = { .run = { .slab = SLAB_DEFAULT, .repeat = 1, .spoil = OPTION_NONE } };
 	int code;
 
-	a.names = calloc((size_t)argc + NDEFAULTS, sizeof(*a.names));
-	if (!a.names)
+	a.names.list = calloc((size_t)argc + NDEFAULTS, sizeof(*a.names.list));
+	if (!a.names.list)
 		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
-	code = parse(argc, argv, &a);
-	if (!code && a.help) {
-		if (team_rank() == 0)
-			print_help();
-	} else if (!code) {
+	if (!parse(argc, argv, &a, &code))
 		code = run_loaded(&a);
-	}
-	free(a.names);
+	free(a.names.list);
 	return code;
 }

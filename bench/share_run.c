@@ -505,7 +505,7 @@ static int do_run(struct share_run *r)
 		return -1;
 	if (DO_STEPS(r, check))
 		return -1;
-	for (unsigned k = 0; k < r->options->repeat; k++)
+	for (uint64_t k = 0; k < r->options->repeat; k++)
 		if (DO_STEPS(r, again))
 			return -1;
 	return DO_STEPS(r, end);
@@ -514,7 +514,7 @@ static int do_run(struct share_run *r)
 int share_run_do(struct share_run *r)
 {
 	const struct share_options *o = r->options;
-	int err = buffers_plan(&r->b, r->w, o->layout, o->slab);
+	int err = buffers_plan(&r->b, r->w, o->layout, (size_t)o->slab);
 
 	if (team_verdict(err ? "out of memory" : NULL))
 		return -1;

@@ -36,10 +36,10 @@ enum stage {
 
 struct share_options {
 	enum layout layout;
-	size_t slab;
-	unsigned repeat;
+	uint64_t slab;
+	uint64_t repeat;
 	int read_only;
-	size_t spoil;		/* index of a buffer, SIZE_MAX for none */
+	uint64_t spoil;		/* index of a buffer, OPTION_NONE for none */
 };
 
 /* What one rank measured of a stage. */
