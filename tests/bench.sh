@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# bench.sh - does the main job verify, say so, and notice a wrong byte? On a small workload.
+# bench.sh - does the main job verify, say so, and notice a wrong byte? On small workloads.
+# On the emulator, too, where TEST_EMU names it.
 set -eu
 
 scratch=$(mktemp -d)
@@ -19,7 +20,27 @@ run()
 	ranks=$1
 	shift
 	status=0
-	tests/support/mpirun.sh "$ranks" "$bench" share "$@" >"$scratch/out" 2>&1 || status=$?
+	tests/support/mpirun.sh "$ranks" "$bench" "$@" >"$scratch/out" 2>&1 || status=$?
+}
+
+# on_ascend RANKS DEVICES ARG ...: the same on emulated devices, on a machine of its own
+on_ascend()
+{
+	ranks=$1
+	job=$((job + 1))
+	export IPCSHARE_BACKEND=ascend IPCSHARE_ACL_LIB="$TEST_EMU" ASCENDCL_EMU_DEVICES="$2"
+	export ASCENDCL_EMU_JOB="bench-$$-$job" ASCENDCL_EMU_COUNTERS="$scratch/calls$job"
+	shift 2
+	run "$ranks" "$@"
+	unset IPCSHARE_BACKEND IPCSHARE_ACL_LIB ASCENDCL_EMU_DEVICES ASCENDCL_EMU_JOB
+	unset ASCENDCL_EMU_COUNTERS
+}
+job=0
+
+# exits STATUS
+exits()
+{
+	[ "$status" = "$1" ] || { cat "$scratch/out"; fail "exit status $status, expected $1"; }
 }
 
 wants()
@@ -37,26 +58,100 @@ cat >"$scratch/small.txt" <<'W'
 2 65536 pages
 1 100003 tail
 W
-run 3 --workload "$scratch/small.txt" --layout each --json "$scratch/json"
-[ "$status" = 0 ] || { cat "$scratch/out"; fail "exit status $status"; }
-wants '^verified: 138 buffers, 694194 bytes, 3 ranks$'
-wants 'calls per rank: 46 exports, 46 whitelist, 92 imports for 46 allocations'
 
-# One object a line, each with the keys that every line has.
-awk '!/^\{.*\}$/ { print "not an object: " $0; bad = 1 }
-{ for (k in keys) if (index($0, "\"" k "\":") == 0) { print "no " k ": " $0; bad = 1 } }
-BEGIN { split("bench backend ranks workload stage metric value unit", names)
-	for (i in names) keys[names[i]] }
-END { exit bad || NR == 0 }' "$scratch/json" || fail "the JSON is not what it should be"
-grep -q '"baseline":.*"baseline_value":.*"ratio":' "$scratch/json" || fail "no line has a baseline"
+share_verifies()
+{
+	run 3 share --workload "$scratch/small.txt" --layout each --json "$scratch/json"
+	exits 0
+	wants '^verified: 138 buffers, 694194 bytes, 3 ranks$'
+	wants 'calls per rank: 46 exports, 46 whitelist, 92 imports for 46 allocations'
 
-run 2 --workload "$scratch/small.txt" --spoil 44
-[ "$status" != 0 ] || fail "a spoilt byte went unnoticed"
-wants 'buffer 44 (.*) of rank 1 is wrong at offset'
+	# One object a line, each with the keys that every line has.
+	awk '!/^\{.*\}$/ { print "not an object: " $0; bad = 1 }
+	{ for (k in keys) if (index($0, "\"" k "\":") == 0) { print "no " k ": " $0; bad = 1 } }
+	BEGIN { split("bench backend ranks workload stage metric value unit", names)
+		for (i in names) keys[names[i]] }
+	END { exit bad || NR == 0 }' "$scratch/json" || fail "the JSON is not what it should be"
+	grep -q '"baseline":.*"baseline_value":.*"ratio":' "$scratch/json" ||
+		fail "no line has a baseline"
+}
 
-echo "12 twelve name" >"$scratch/bad.txt"
-run 1 --workload "$scratch/bad.txt"
-[ "$status" != 0 ] || fail "a malformed workload was taken"
-wants 'bad.txt:1: '
+share_notices()
+{
+	run 2 share --workload "$scratch/small.txt" --spoil 44
+	exits 1
+	wants 'buffer 44 (.*) of rank 1 is wrong at offset'
 
-echo "verified, a spoilt byte found, a malformed line named"
+	echo "12 twelve name" >"$scratch/bad.txt"
+	run 1 share --workload "$scratch/bad.txt"
+	exits 2
+	wants 'bad.txt:1: '
+	run 1 share --slab 127
+	exits 2
+	wants "slab '127'; expected bytes, at least 128"
+}
+
+# $1 is run or on_ascend; the others are its arguments before the subcommand
+pairs_verifies_and_notices()
+{
+	"$@" pairs --size 64K
+	exits 0
+	wants '^verified: 12 ordered pairs, 4 ranks$'
+	"$@" pairs --size 64K --spoil 2
+	exits 1
+	wants 'WRONG READ'
+	wants '^FAILED: 6 of 12 ordered pairs, and 1 of the ranks with themselves, 4 ranks$'
+}
+
+# The four workloads of the main job with so few buffers, and bytes, that they take a moment.
+reduce_workloads()
+{
+	mkdir "$scratch/reduced"
+	for w in bench/workloads/*.txt; do
+		awk '$1 ~ /^[0-9]/ { $1 = int(($1 + 15) / 16); if ($2 > 65544) $2 = 65544 }
+			{ print }' "$w" >"$scratch/reduced/${w##*/}"
+	done
+}
+
+main_job_on_ascend()
+{
+	for ranks in 4 8; do
+		on_ascend $ranks $ranks share --workload-dir "$scratch/reduced"
+		exits 0
+		[ "$(grep -c "^verified: .* $ranks ranks\$" "$scratch/out")" = 4 ] ||
+			{ cat "$scratch/out"; fail "not every workload was verified"; }
+		wants " 1 export, 1 whitelist, $((ranks - 1)) imports for 1 allocation\$"
+	done
+	# Marks near each other and apart, in several allocations; and one wrong byte.
+	on_ascend 3 3 share --workload "$scratch/small.txt" --layout each
+	exits 0
+	wants '^verified: 138 buffers, 694194 bytes, 3 ranks$'
+	on_ascend 4 4 share --workload-dir "$scratch/reduced" --workload tiny --spoil 3000
+	exits 1
+	wants 'buffer 3000 (.*) of rank 3 is wrong at offset'
+}
+
+# 39 peers are more than a whitelist call takes. The runtime's own count is of all ranks.
+forty_ranks_on_ascend()
+{
+	echo "40 320 b" >"$scratch/forty.txt"
+	on_ascend 40 40 share --workload "$scratch/forty.txt"
+	exits 0
+	wants '^verified: 1600 buffers, 512000 bytes, 40 ranks$'
+	wants 'calls per rank: 1 export, 2 whitelist, 39 imports for 1 allocation$'
+	calls=$(awk '$6 ~ /^aclrtIpcMem/ { n[$6] += $7 }
+		END { print n["aclrtIpcMemGetExportKey"], n["aclrtIpcMemSetImportPid"],
+			n["aclrtIpcMemImportByKey"] }' "$scratch/calls$job")
+	[ "$calls" = "40 80 1560" ] || fail "the runtime counted $calls calls of 40 ranks"
+}
+
+share_verifies
+share_notices
+pairs_verifies_and_notices run 4
+if [ -n "${TEST_EMU:-}" ]; then
+	reduce_workloads
+	main_job_on_ascend
+	forty_ranks_on_ascend
+	pairs_verifies_and_notices on_ascend 4 4
+fi
+echo "verified, spoilt bytes found, bad arguments named"

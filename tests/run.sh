@@ -44,7 +44,7 @@ if [ -n "${TEST_EMU:-}" ]; then
 		IPCSHARE_ACL_LIB="$TEST_EMU" ASCENDCL_EMU_JOB="test-$$" ASCENDCL_EMU_HOST_ACCESS=1 \
 		tests/support/mpirun.sh 4 "$B/run-mpi"
 fi
-step "bench: the main job verifies, and notices a wrong byte" tests/bench.sh
+step "bench: jobs verify, also on emulated devices, and notice a wrong byte" tests/bench.sh
 step "install: a program built from the installed files, and uninstall" tests/install.sh
 step "readme: its program builds, runs and prints what it says" tests/readme.sh
 
