@@ -25,5 +25,6 @@ struct bench_command {
 
 int bench_share(int argc, char **argv);
 int bench_pairs(int argc, char **argv);
+int bench_calls(int argc, char **argv);
 
 #endif

@@ -90,20 +90,26 @@ static int number(const struct option_row *row, const char *text, uint64_t *out)
 	return 0;
 }
 
+static int take_number(const struct options *o, const struct option_row *row, const char *text,
+		       uint64_t *to)
+{
+	if (!number(row, text, to))
+		return 0;
+	return options_usage(o, "--%s '%s'; expected %s", row->name, text, row->expected);
+}
+
 /* 0, or an exit code. */
 static int take(const struct options *o, const struct option_row *row, const char *text)
 {
 	struct option_texts *texts = row->to;
+	struct option_numbers *numbers = row->to;
 
 	switch (row->kind) {
 	case OPTION_FLAG: *(int *)row->to = 1; break;
 	case OPTION_TEXT: *(const char **)row->to = text; break;
 	case OPTION_TEXTS: texts->list[texts->n++] = text; break;
-	case OPTION_NUMBER:
-		if (number(row, text, row->to))
-			return options_usage(o, "--%s '%s'; expected %s", row->name, text,
-					     row->expected);
-		break;
+	case OPTION_NUMBER: return take_number(o, row, text, row->to);
+	case OPTION_NUMBERS: return take_number(o, row, text, &numbers->list[numbers->n++]);
 	}
 	return 0;
 }

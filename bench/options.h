@@ -18,10 +18,16 @@ enum option_kind {
 	OPTION_TEXT,	/* to a const char * */
 	OPTION_TEXTS,	/* to a struct option_texts; may be repeated */
 	OPTION_NUMBER,	/* to a uint64_t */
+	OPTION_NUMBERS,	/* to a struct option_numbers; may be repeated */
 };
 
 struct option_texts {
 	const char **list;	/* has room for argc */
+	size_t n;
+};
+
+struct option_numbers {
+	uint64_t *list;		/* has room for argc */
 	size_t n;
 };
 

@@ -167,8 +167,7 @@ void pairs_head(const struct pairs *p)
 	printf("ipcshare-bench pairs %s: %s backend, %d rank%s on %d node%s, %s a copy\n",
 	       ipcshare_version(), team->backend, team->size, plural(team->size), team->nodes,
 	       plural(team->nodes), report_bytes(p->options->size, size));
-	if (team_is_emulated(p->team))
-		printf("(the Ascend runtime is an emulator: speeds are its own, not an NPU's)\n");
+	team_print_emulated(p->team);
 	fflush(stdout);
 }
 

@@ -188,3 +188,9 @@ int team_is_emulated(const struct team *team)
 	}
 	return found;
 }
+
+void team_print_emulated(const struct team *team)
+{
+	if (team_is_emulated(team))
+		printf("(the Ascend runtime is an emulator: speeds are its own, not an NPU's)\n");
+}

@@ -60,4 +60,7 @@ const char *team_explain(const char *what, char *out);
 /** team_is_emulated - is the runtime of the devices a stand-in, whose speed says nothing? */
 int team_is_emulated(const struct team *team);
 
+/** team_print_emulated - a line that says so, if it is; for rank 0 */
+void team_print_emulated(const struct team *team);
+
 #endif

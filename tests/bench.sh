@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# bench.sh - does the main job verify, say so, and notice a wrong byte? On small workloads.
+# bench.sh - do the main job and its companions verify, say so, and notice a wrong byte? On little data.
 # On the emulator, too, where TEST_EMU names it.
 set -eu
 
@@ -103,6 +103,23 @@ pairs_verifies_and_notices()
 	wants '^FAILED: 6 of 12 ordered pairs, and 1 of the ranks with themselves, 4 ranks$'
 }
 
+# A mark at every 2 MiB, and one at the end of each size.
+calls_verifies_and_notices()
+{
+	run 2 calls --size 64 --size 65 --size 4194305 --repeat 3
+	exits 0
+	wants '^verified: 12 imports '
+	for call in alloc free export whitelist import 'close import' 'close export'; do
+		[ "$(grep -c "^  $call  *[0-9.]* [mun]*s  *[0-9.]* [mun]*s " "$scratch/out")" = 3 ] ||
+			{ cat "$scratch/out"; fail "not three times of $call"; }
+	done
+	run 2 calls --size 4K --spoil
+	exits 1
+	wants 'what is imported is wrong at offset 4064: '
+	run 1 calls
+	exits 2
+}
+
 # The four workloads of the main job with so few buffers, and bytes, that they take a moment.
 reduce_workloads()
 {
@@ -148,6 +165,7 @@ forty_ranks_on_ascend()
 share_verifies
 share_notices
 pairs_verifies_and_notices run 4
+calls_verifies_and_notices
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
 	main_job_on_ascend
