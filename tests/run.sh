@@ -36,13 +36,12 @@ step "contract: what every backend promises" $limit "$B/run-contract"
 for ranks in 1 2 4 8; do
 	step "mpi: $ranks ranks" tests/support/mpirun.sh $ranks "$B/run-mpi"
 done
-# TEST_EMU names the emulator, where it can run. The MPI tests load and store: let them.
+# TEST_EMU names the emulator, where it can run.
 if [ -n "${TEST_EMU:-}" ]; then
 	step "emulator: the runtime's ABI, row by row of its contract" \
 		make -C tests/emu "B=${TEST_EMU%/*}" "SAN=$SAN" check
 	step "mpi on ascend: 4 ranks, 8 emulated devices" env IPCSHARE_BACKEND=ascend \
-		IPCSHARE_ACL_LIB="$TEST_EMU" ASCENDCL_EMU_JOB="test-$$" ASCENDCL_EMU_HOST_ACCESS=1 \
-		tests/support/mpirun.sh 4 "$B/run-mpi"
+		IPCSHARE_ACL_LIB="$TEST_EMU" ASCENDCL_EMU_JOB="test-$$" tests/support/mpirun.sh 4 "$B/run-mpi"
 fi
 step "bench: jobs verify, also on emulated devices, and notice a wrong byte" tests/bench.sh
 step "install: a program built from the installed files, and uninstall" tests/install.sh

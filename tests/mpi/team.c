@@ -2,6 +2,7 @@
 #include "mpi/team.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "support/test.h"
 
@@ -29,9 +30,19 @@ int team_size(void)
 	return size;
 }
 
+struct ipcshare_options team_options(void)
+{
+	struct ipcshare_options options = IPCSHARE_OPTIONS_INIT;
+
+	options.device = team_rank();
+	return options;
+}
+
 void team_open(void)
 {
-	REQUIRE_OK(ipcshare_open(NULL, &team_ctx));
+	struct ipcshare_options options = team_options();
+
+	REQUIRE_OK(ipcshare_open(&options, &team_ctx));
 }
 
 void team_close(void)
@@ -45,20 +56,31 @@ unsigned char team_byte(int rank, size_t i, size_t offset)
 	return (unsigned char)(1 + (size_t)rank * 37 + i * 11 + offset * 7 + (offset >> 8));
 }
 
-void team_fill(unsigned char *buf, size_t len, int rank, size_t i)
+void team_fill(void *buf, size_t n, size_t len, int rank, size_t first)
 {
-	for (size_t k = 0; k < len; k++)
-		buf[k] = team_byte(rank, i, k);
+	unsigned char *bytes = malloc(n * len);
+
+	REQUIRE(bytes, "no memory");
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < len; k++)
+			bytes[i * len + k] = team_byte(rank, first + i, k);
+	CHECK_STATUS(ipcshare_copy(team_ctx, buf, bytes, n * len), 0);
+	free(bytes);
 }
 
-int team_check(const unsigned char *buf, size_t len, int rank, size_t i)
+int team_check(const void *buf, size_t len, int rank, size_t i)
 {
-	for (size_t k = 0; k < len; k++)
-		if (!CHECK(buf[k] == team_byte(rank, i, k),
+	unsigned char *bytes = malloc(len);
+	int ok = 1;
+
+	REQUIRE(bytes, "no memory");
+	ok = CHECK_STATUS(ipcshare_copy(team_ctx, bytes, buf, len), 0);
+	for (size_t k = 0; k < len && ok; k++)
+		ok = CHECK(bytes[k] == team_byte(rank, i, k),
 			   "byte %zu of buffer %zu of rank %d is %d, expected %d", k, i, rank,
-			   buf[k], team_byte(rank, i, k)))
-			return 0;
-	return 1;
+			   bytes[k], team_byte(rank, i, k));
+	free(bytes);
+	return ok;
 }
 
 void team_check_same(const char *what, int value)

@@ -8,14 +8,18 @@
 int team_rank(void); /* in MPI_COMM_WORLD */
 int team_size(void);
 
+/* On backends with devices, each rank has the device of its number. */
+struct ipcshare_options team_options(void);
+
 extern struct ipcshare_ctx *team_ctx;
 void team_open(void); /* setup and teardown of suites */
 void team_close(void);
 
 /* A byte that only buffer @i of world rank @rank has at @offset. */
 unsigned char team_byte(int rank, size_t i, size_t offset);
-void team_fill(unsigned char *buf, size_t len, int rank, size_t i);
-int team_check(const unsigned char *buf, size_t len, int rank, size_t i);
+/* By ipcshare_copy(), as device memory is out of reach for loads and stores: @n buffers in a row. */
+void team_fill(void *buf, size_t n, size_t len, int rank, size_t first);
+int team_check(const void *buf, size_t len, int rank, size_t i);
 
 /* The same number on every rank of the world? */
 void team_check_same(const char *what, int value);

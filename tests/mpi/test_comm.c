@@ -14,7 +14,7 @@ static void check_group(struct ipcshare_group *group, MPI_Comm comm)
 	void *mine;
 
 	REQUIRE_OK(ipcshare_alloc(team_ctx, 1000, &mine));
-	team_fill(mine, 1000, me, (size_t)rank);
+	team_fill(mine, 1, 1000, me, (size_t)rank);
 	MPI_Allgather(&me, 1, MPI_INT, world, 1, MPI_INT, comm);
 	REQUIRE_OK(ipcshare_share(group, &(struct ipcshare_buf){ mine, 1000 }, 1, 0, &set));
 	for (int r = 0; r < size; r++)
@@ -147,10 +147,11 @@ static void one_rank_without_an_output_fails_all(void)
 static void two_ranks_that_fail_differently_fail_all_alike(void)
 {
 	struct ipcshare_group *const before = (void *)16, *group = before;
+	struct ipcshare_options options = team_options();
 	struct ipcshare_ctx *closed, *ctx = team_ctx;
 	int err;
 
-	REQUIRE_OK(ipcshare_open(NULL, &closed));
+	REQUIRE_OK(ipcshare_open(&options, &closed));
 	REQUIRE_OK(ipcshare_close(closed));
 	if (team_rank() == 0)
 		ctx = NULL;

@@ -45,10 +45,9 @@ static struct ipcshare_buf *cut(size_t n, size_t len, void **memory)
 	struct ipcshare_buf *bufs = calloc(n, sizeof(*bufs));
 
 	REQUIRE_OK(ipcshare_alloc(team_ctx, n * len, memory));
-	for (size_t i = 0; i < n; i++) {
+	team_fill(*memory, n, len, team_rank(), 0);
+	for (size_t i = 0; i < n; i++)
 		bufs[i] = (struct ipcshare_buf){ (char *)*memory + i * len, len };
-		team_fill(bufs[i].ptr, len, team_rank(), i);
-	}
 	return bufs;
 }
 
@@ -57,6 +56,7 @@ static void every_byte_is_seen_and_written_by_every_rank(void)
 	const size_t n = 50 + 10 * (size_t)team_rank();
 	struct ipcshare_set *set;
 	struct ipcshare_buf *bufs;
+	unsigned char bytes[300] = { 0xa5 };
 	void *memory;
 
 	bufs = cut(n, 300, &memory);
@@ -72,10 +72,14 @@ static void every_byte_is_seen_and_written_by_every_rank(void)
 	MPI_Barrier(MPI_COMM_WORLD); /* all have read */
 	for (int r = 0; r < team_size(); r++)
 		for (size_t i = 0; i < ipcshare_count(set, r); i++)
-			((unsigned char *)ipcshare_ptr(set, r, i))[team_rank()] = 0xa5;
+			CHECK_STATUS(ipcshare_copy(team_ctx,
+						   (char *)ipcshare_ptr(set, r, i) + team_rank(),
+						   bytes, 1), 0);
 	MPI_Barrier(MPI_COMM_WORLD); /* all have written */
-	for (size_t i = 0; i < n; i++)
-		CHECK_BYTES(bufs[i].ptr, 0xa5, (size_t)team_size());
+	for (size_t i = 0; i < n; i++) {
+		CHECK_STATUS(ipcshare_copy(team_ctx, bytes, bufs[i].ptr, sizeof(bytes)), 0);
+		CHECK_BYTES(bytes, 0xa5, (size_t)team_size());
+	}
 	CHECK_STATUS(ipcshare_set_free(set), 0);
 	CHECK_STATUS(ipcshare_free(team_ctx, memory), 0);
 	free(bufs);
@@ -124,7 +128,7 @@ static void a_bad_buffer_stops_nobody(void)
 	struct ipcshare_buf bufs[2];
 
 	REQUIRE_OK(ipcshare_alloc(team_ctx, 64, &memory));
-	team_fill(memory, 64, team_rank(), 0);
+	team_fill(memory, 1, 64, team_rank(), 0);
 	bufs[0] = (struct ipcshare_buf){ memory, 64 };
 	bufs[1] = (struct ipcshare_buf){ team_rank() == last ? foreign : memory, 64 };
 	REQUIRE_OK(ipcshare_share(group, bufs, 2, 0, &set));
@@ -178,7 +182,7 @@ static void a_rank_with_bad_arguments_fails_all(void)
 /* The first rank shares nothing with the others, and they don't wait for it for ever. */
 static void a_rank_that_never_calls_is_named_at_the_deadline(void)
 {
-	struct ipcshare_options options = IPCSHARE_OPTIONS_INIT;
+	struct ipcshare_options options = team_options();
 	struct ipcshare_group *hasty;
 	struct ipcshare_set *set = NULL;
 	struct ipcshare_ctx *ctx;
@@ -262,11 +266,12 @@ static void memory_can_be_freed_after_every_cycle(void)
 /* The last test: what it leaves is used by main() after MPI_Finalize. */
 static void what_outlives_mpi_is_left_for_the_end(void)
 {
+	struct ipcshare_options options = team_options();
 	struct ipcshare_ctx *ctx;
 	struct ipcshare_group *late;
 	struct ipcshare_set *set;
 
-	REQUIRE_OK(ipcshare_open(NULL, &ctx));
+	REQUIRE_OK(ipcshare_open(&options, &ctx));
 	REQUIRE_OK(ipcshare_mpi_group_create(ctx, MPI_COMM_WORLD, &late));
 	REQUIRE_OK(ipcshare_share(late, NULL, 0, 0, &set));
 	team_leave(ctx, late, set);
