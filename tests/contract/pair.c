@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "backend/ascend/acl.h"
 #include "backend/host/broker.h"
 #include "base/identity.h"
 
@@ -51,6 +52,7 @@ void side_close(struct side *s)
 struct start {
 	const struct pair *pair;
 	const char *backend;
+	int reader_device;
 };
 
 static void reader_main(int channel, void *arg)
@@ -58,7 +60,7 @@ static void reader_main(int channel, void *arg)
 	const struct start *start = arg;
 	struct side s = { .channel = channel };
 
-	side_open(&s, start->backend, start->pair->reader_device);
+	side_open(&s, start->backend, start->reader_device);
 	test_send(channel, &s.id, sizeof(s.id));
 	test_recv(channel, &s.peer, sizeof(s.peer));
 	start->pair->reader(&s);
@@ -106,41 +108,92 @@ void runtime_prepare(void)
 	setenv("ASCENDCL_EMU_DEVICES", "8", 0);
 }
 
+struct probe {
+	int status;
+	int emulated; /* the emulator, with its settings and functions */
+	int devices; /* 0: it has none, or can't be used */
+};
+
+/* TEST_NPU: do as if the runtime were a real one, whatever it is. */
+static int stands_for_npu(void)
+{
+	return getenv("TEST_NPU") != NULL;
+}
+
+static void probe_devices(const struct ipcshare__config *config, struct probe *out)
+{
+	const struct acl *acl = ipcshare__acl_load(config->acl_lib);
+	uint32_t devices = 0;
+
+	REQUIRE(acl, "%s", ipcshare_explain());
+	out->emulated = !stands_for_npu() && dlsym(acl->library, "ascendclEmuFail");
+	acl->aclInit(NULL);
+	if (!acl->aclrtGetDeviceCount(&devices))
+		out->devices = (int)devices;
+}
+
 static void probe_main(int channel, void *arg)
 {
 	const struct ipcshare__backend_ops *ops = arg;
 	struct ipcshare__config config;
-	int status;
+	struct probe probe = { 0 };
 
 	runtime_prepare();
-	status = ipcshare__config_load(&config);
-	if (!status)
-		status = ops->probe(&config);
-	if (status)
+	probe.status = ipcshare__config_load(&config);
+	if (!probe.status)
+		probe.status = ops->probe(&config);
+	if (probe.status)
 		test_note("%s can't be used here: %s", ops->name, ipcshare_explain());
-	test_send(channel, &status, sizeof(status));
+	else if (ops->id == IPCSHARE__BACKEND_ASCEND)
+		probe_devices(&config, &probe);
+	CHECK(!probe.status || !stands_for_npu(), "%s: %s", ops->name, ipcshare_explain());
+	test_send(channel, &probe, sizeof(probe));
+}
+
+static struct probe probe_backend(const struct ipcshare__backend_ops *ops)
+{
+	struct test_child *child = test_child(probe_main, (void *)ops);
+	struct probe probe;
+
+	test_recv(child->channel, &probe, sizeof(probe));
+	test_child_join(child);
+	return probe;
 }
 
 int backend_usable(const struct ipcshare__backend_ops *ops)
 {
-	struct test_child *child = test_child(probe_main, (void *)ops);
-	int status;
+	return probe_backend(ops).status == 0;
+}
 
-	test_recv(child->channel, &status, sizeof(status));
-	test_child_join(child);
-	return status == 0;
+/* Where it isn't, the test says what it leaves out. */
+static int pair_is_possible(const struct pair *pair, const struct probe *probe)
+{
+	if (probe->status)
+		return 0;
+	if (pair->set && !strncmp(pair->set, "ASCENDCL_EMU_", 13) && !probe->emulated)
+		test_skip("%s: only the emulator can provoke this", pair->set);
+	else if (pair->devices > probe->devices)
+		test_skip("it takes %d devices, here are %d", pair->devices, probe->devices);
+	else
+		return 1;
+	return 0;
 }
 
 void pair_run(const struct pair *pair)
 {
 	for (int i = 0; ipcshare__backends[i]; i++) {
-		const char *name = ipcshare__backends[i]->name;
-		struct start start = { pair, name };
+		const struct ipcshare__backend_ops *ops = ipcshare__backends[i];
+		struct start start = { pair, ops->name, pair->reader_device };
+		struct probe probe;
 
-		if (pair->backend && strcmp(pair->backend, name))
+		if (pair->backend && strcmp(pair->backend, ops->name))
 			continue;
-		if (backend_usable(ipcshare__backends[i]))
-			test_child_join(test_child(owner_main, &start));
+		probe = probe_backend(ops);
+		if (!pair_is_possible(pair, &probe))
+			continue;
+		if (probe.devices) /* one device alone is the reader's too */
+			start.reader_device %= probe.devices;
+		test_child_join(test_child(owner_main, &start));
 	}
 }
 
@@ -184,18 +237,31 @@ void side_read(struct side *s, const void *at, void *bytes, size_t len)
 
 void *runtime_symbol(const struct side *s, const char *name)
 {
+	const char *const files[] = { s->config.acl_lib, "libascendcl.so", "libacl_rt.so" };
+	const int named = s->config.acl_lib[0] != '\0';
 	void *library = NULL;
 
-	if (s->ops->id == IPCSHARE__BACKEND_ASCEND)
-		library = dlopen(s->config.acl_lib[0] ? s->config.acl_lib : "libascendcl.so",
-				 RTLD_NOW | RTLD_NOLOAD);
+	if (s->ops->id != IPCSHARE__BACKEND_ASCEND)
+		return NULL;
+	for (int i = !named; i < (named ? 1 : 3) && !library; i++)
+		library = dlopen(files[i], RTLD_NOW | RTLD_NOLOAD);
 	return library ? dlsym(library, name) : NULL;
+}
+
+/* A function of the emulator. A real runtime has none: then @lack is what the test leaves out. */
+static void *emulator_symbol(const struct side *s, const char *name, const char *lack)
+{
+	void *symbol = stands_for_npu() ? NULL : runtime_symbol(s, name);
+
+	if (!symbol && lack && s->ops->id == IPCSHARE__BACKEND_ASCEND)
+		test_skip("%s", lack);
+	return symbol;
 }
 
 void counts_reset(const struct side *s)
 {
 	void (*reset)(void);
-	void *symbol = runtime_symbol(s, "ascendclEmuResetCounters");
+	void *symbol = emulator_symbol(s, "ascendclEmuResetCounters", NULL);
 
 	memcpy(&reset, &symbol, sizeof(reset));
 	if (symbol)
@@ -205,7 +271,8 @@ void counts_reset(const struct side *s)
 long count_of(const struct side *s, const char *call)
 {
 	int (*counter)(const char *name, uint64_t *value);
-	void *symbol = runtime_symbol(s, "ascendclEmuCounter");
+	void *symbol = emulator_symbol(s, "ascendclEmuCounter",
+				       "counts of calls: only the emulator can show them");
 	uint64_t value = 0;
 
 	memcpy(&counter, &symbol, sizeof(counter));
@@ -218,8 +285,11 @@ long count_of(const struct side *s, const char *call)
 int runtime_fail(const struct side *s, const char *rules)
 {
 	int (*fail)(const char *rules);
-	void *symbol = runtime_symbol(s, "ascendclEmuFail");
+	char lack[160];
+	void *symbol;
 
+	snprintf(lack, sizeof(lack), "%s: only the emulator can provoke this", rules);
+	symbol = emulator_symbol(s, "ascendclEmuFail", rules[0] ? lack : NULL);
 	memcpy(&fail, &symbol, sizeof(fail));
 	if (!symbol)
 		return 0;

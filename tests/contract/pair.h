@@ -26,11 +26,15 @@ struct pair {
 	side_fn *owner, *reader; /* reader NULL: there is none */
 	const char *set; /* a variable of the environment for both, NAME=value; or NULL */
 	int reader_device;
+	int devices; /* it takes so many; 0: as many as there are */
 };
 
 /* In a child of the runner: the emulator that TEST_EMU names, a job for it and all it forks. */
 void runtime_prepare(void);
-/* Can it be used here? Asked in a child: the runtime must not be in the runner. Notes why not. */
+/*
+ * Can it be used here? Asked in a child: the runtime must not be in the runner. Notes why not; with
+ * TEST_NPU that is a failure.
+ */
 int backend_usable(const struct ipcshare__backend_ops *ops);
 
 #define on_pair(...) pair_run(&(struct pair){ .reader_device = 1, __VA_ARGS__ })
@@ -55,7 +59,11 @@ struct ipcshare__imported side_take(struct side *s);
 void side_write(struct side *s, void *at, const void *bytes, size_t len);
 void side_read(struct side *s, const void *at, void *bytes, size_t len);
 
-/* How often the emulator saw a call in this process since counts_reset(); -1: a real runtime, or none. */
+/*
+ * How often the emulator saw a call in this process since counts_reset(); -1: a real runtime, or none.
+ * What a real one leaves out is said by test_skip(). TEST_NPU in the environment takes the emulator for
+ * a real one.
+ */
 void counts_reset(const struct side *s);
 long count_of(const struct side *s, const char *call);
 /* Nothing to check where nobody counts. */

@@ -186,6 +186,29 @@ void test_note(const char *format, ...)
 	fprintf(stderr, "\n    note: %s: %s\n", test_name(), text);
 }
 
+void test_skip(const char *format, ...)
+{
+	static char last[600];
+	char text[256], line[600];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	snprintf(line, sizeof(line), "\nskipped: %s: %s\n", test_name(), text);
+	if (my_rank > 0 || !strcmp(line, last))
+		return;
+	strcpy(last, line);
+	fputs(line, stderr);
+}
+
+int test_patience(int seconds)
+{
+	const char *factor = getenv("TEST_PATIENCE");
+
+	return factor && atoi(factor) > 0 ? seconds * atoi(factor) : seconds;
+}
+
 void test_become_child(int fd)
 {
 	pthread_mutex_init(&lock, NULL); /* another thread may have held it */

@@ -34,9 +34,11 @@
 #include <sys/types.h>
 
 /* Sanitizers are slow, and so is a machine whose cores others use. */
-#define TEST_PATIENCE_S 60
+#define TEST_PATIENCE_S test_patience(60)
 /* How long a child or a message may take; less, so that the test names what did not come. */
-#define TEST_CHILD_PATIENCE_S 30
+#define TEST_CHILD_PATIENCE_S test_patience(30)
+/* So many seconds, times TEST_PATIENCE of the environment, for machines that are slow to set up. */
+int test_patience(int seconds);
 
 /* ---- Suites ------------------------------------------------------------------------------ */
 
@@ -125,6 +127,12 @@ int test_check_fails(struct test_at at, int actual, int expected);
 
 /* Say on standard error what a test could not do here and what it did instead. */
 void test_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * The same for what this test, or a part of it, leaves out: what and why. Scripts count these lines;
+ * where many checks are left out for one reason, it is said once.
+ */
+void test_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- Leaks ------------------------------------------------------------------------------- */
 
