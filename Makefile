@@ -10,6 +10,7 @@ V        ?=##		1 shows the compilers' command lines
 RANKS    ?= 4##		processes of make run
 WORKLOAD ?=##		names or files for make run, instead of the four of bench/workloads
 BACKEND  ?=##		backend for make run, instead of the library's choice
+CALLS    ?=##		options of ipcshare-bench calls in make test-npu: --size 4K --repeat 100
 PREFIX   ?= /usr/local##	where to install, with DESTDIR in front; single folders as below
 BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
@@ -122,6 +123,12 @@ test: ## build and run every test; the last line counts them
 	.ci/deps test
 	+$(NO_ASLR) tests/run.sh "$(MAKE) -k everything"
 
+# Whatever TEST_EMU says, the runtime is the one that is found.
+test-npu: ## run what an NPU can show on the CANN that is found; prints a report to send us
+	.ci/deps test
+	$(MAKE) $(PROGRAMS) $(TESTS)
+	$(NO_ASLR) tests/npu.sh $(CALLS)
+
 check-layers: ## hold the one-way dependencies and the exported names
 	$(MAKE) $(ARCHIVES)
 	tests/check-layers.sh --self-test
@@ -183,5 +190,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything run bench emu test deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything run bench emu test test-npu deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d)

@@ -4,30 +4,8 @@
 # BUILD is the command that builds them. B is the build folder.
 set -u
 
-log=$B/test.log
-limit="timeout --foreground --verbose --kill-after=10 ${TIME_LIMIT:-300}"
-passed=0 failed=0 trouble=
+. tests/support/steps.sh
 
-# step WHAT COMMAND ...: CUnit programs count by test, other steps as one.
-step()
-{
-	printf '\n==== %s\n' "$1"
-	what=$1
-	shift
-	{ "$@" 2>&1; printf '\nexit %d\n' $?; } | tee "$log" | sed -u '$d'
-	# CUnit says "tests  total  ran  passed  failed  inactive"; a step may run several programs.
-	set -- $(awk '$1 == "tests" { p += $4; f += $5 } END { print p + 0, f + 0 }' "$log")
-	if [ "$(tail -n 1 "$log")" = "exit 0" ]; then
-		[ "$1" != 0 ] || set -- 1 "$2"
-	else	# also a program that died after its tests
-		[ "$2" != 0 ] || set -- "$1" 1
-		trouble="$trouble
-  failed: $what"
-	fi
-	passed=$((passed + $1)) failed=$((failed + $2))
-}
-
-mkdir -p "$B"
 step "build: archives, programs and tests" $1
 step "layers: the check finds what is planted" tests/check-layers.sh --self-test
 step "layers: one-way dependencies, exported names, headers" tests/check-layers.sh
@@ -44,8 +22,8 @@ if [ -n "${TEST_EMU:-}" ]; then
 		IPCSHARE_ACL_LIB="$TEST_EMU" ASCENDCL_EMU_JOB="test-$$" tests/support/mpirun.sh 4 "$B/run-mpi"
 fi
 step "bench: jobs verify, also on emulated devices, and notice a wrong byte" tests/bench.sh
+step "npu: test-npu says where there is none, and counts what it skips" tests/npu_found.sh
 step "install: a program built from the installed files, and uninstall" tests/install.sh
 step "readme: its program builds, runs and prints what it says" tests/readme.sh
 
-printf '%s\n\n%d passed, %d failed\n' "$trouble" $passed $failed
-[ $failed = 0 ]
+summary
