@@ -12,6 +12,7 @@ static const char *const settings[] = {
 	"IPCSHARE_BACKEND", "IPCSHARE_ACL_LIB", "IPCSHARE_ASCEND_ANY_SOC", "ASCENDCL_EMU_JOB",
 	"ASCENDCL_EMU_DEVICES", "ASCENDCL_EMU_SOC", "ASCENDCL_EMU_LINKS",
 	"ASCENDCL_EMU_BARE_TGID", "ASCENDCL_EMU_FAIL", "ASCENDCL_EMU_TASK_DELAY_US",
+	"ASCENDCL_EMU_MAX_KEYS",
 };
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
@@ -59,6 +60,16 @@ int npu_machine(int devices)
 	setenv("ASCENDCL_EMU_DEVICES", text, 1);
 	npu_ndevices = devices;
 	return 1;
+}
+
+void npu_release(const char *release)
+{
+	const char *emulator = getenv("TEST_EMU");
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%.*s/libascendcl-%s.so",
+		 (int)(strrchr(emulator, '/') - emulator), emulator, release);
+	setenv("IPCSHARE_ACL_LIB", path, 1);
 }
 
 static void symbol(void *library, const char *name, void *slot)

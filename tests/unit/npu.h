@@ -21,6 +21,8 @@ void npu_restore(void);
 /* A machine with @devices devices that no other test or program shares; 0: there is no emulator. */
 int npu_machine(int devices);
 extern int npu_ndevices;
+/* From now on the runtime is an older release: "9.0.0", "8.5.0", "8.2". */
+void npu_release(const char *release);
 
 struct emu_holdings { /* as in the emulator's emu_control.h */
 	uint64_t exports, imports, bytes, notifies, processes, grants;

@@ -177,10 +177,77 @@ static void a_pair_without_a_link_is_unreachable_and_the_others_work(void)
 	test_ranks(4, shares_but_for_one_pair, NULL);
 }
 
+/* ---- Exports that the driver refuses ---- */
+
+static void exports_openly(struct test_rank *me, void *arg)
+{
+	struct ipcshare_options options = npu_options(0);
+	struct ipcshare_ctx *ctx = NULL;
+	struct ipcshare_packed packed;
+	void *memory;
+
+	(void)me;
+	(void)arg;
+	npu_load();
+	emu.reset_counters();
+	for (int i = 0; i < 3; i++) {
+		REQUIRE_OK(ipcshare_open(&options, &ctx));
+		memory = team_alloc(ctx, NPU_SMALL);
+		CHECK_FAILS(ipcshare_pack(ctx, memory, 16, IPCSHARE_SHARE_OPEN, &packed),
+			    IPCSHARE_ERR_UNSUPPORTED);
+		CHECK_INT(ipcshare_last_error()->code, 207000);
+		CHECK_HAS(ipcshare_last_error()->hint, "with a whitelist");
+		CHECK_INT(npu_uses("aclrtIpcMemGetExportKey"), 1 + i);
+		CHECK_STATUS(ipcshare_pack(ctx, memory, 16, 0, &packed), 0);
+		CHECK_INT(npu_uses("aclrtIpcMemGetExportKey"), 2 + i);
+		CHECK_STATUS(ipcshare_close(ctx), 0);
+	}
+}
+
+static void an_export_without_whitelist_is_tried_once(void)
+{
+	if (!npu_machine(1))
+		return;
+	npu_release("8.2");
+	test_ranks(1, exports_openly, NULL);
+}
+
+static void exports_two(struct test_rank *me, void *arg)
+{
+	struct ipcshare_options options = npu_options(0);
+	struct ipcshare_ctx *ctx = NULL;
+	struct ipcshare_packed packed;
+	void *a, *b;
+
+	(void)me;
+	(void)arg;
+	npu_load();
+	REQUIRE_OK(ipcshare_open(&options, &ctx));
+	a = team_alloc(ctx, NPU_SMALL);
+	b = team_alloc(ctx, NPU_SMALL);
+	CHECK_STATUS(ipcshare_pack(ctx, a, 16, 0, &packed), 0);
+	CHECK_FAILS(ipcshare_pack(ctx, b, 16, 0, &packed), IPCSHARE_ERR_LIMIT);
+	CHECK_INT(ipcshare_last_error()->code, 107017);
+	CHECK_STATUS(ipcshare_free(ctx, a), 0);
+	CHECK_STATUS(ipcshare_pack(ctx, b, 16, 0, &packed), 0);
+	CHECK_STATUS(ipcshare_close(ctx), 0);
+}
+
+static void more_exports_than_a_process_can_have_are_a_limit(void)
+{
+	if (!npu_machine(1))
+		return;
+	setenv("ASCENDCL_EMU_MAX_KEYS", "1", 1);
+	test_ranks(1, exports_two, NULL);
+	unsetenv("ASCENDCL_EMU_MAX_KEYS");
+}
+
 TEST_SUITE(ascend, npu_remember, npu_restore,
 	TEST(four_ranks_on_four_devices_read_and_write_each_other),
 	TEST(eight_ranks_on_eight_devices_do),
 	TEST(several_ranks_on_a_device_do),
 	TEST(the_whitelist_of_forty_ranks_takes_two_calls),
 	TEST(two_dies_of_a_chip_share),
-	TEST(a_pair_without_a_link_is_unreachable_and_the_others_work));
+	TEST(a_pair_without_a_link_is_unreachable_and_the_others_work),
+	TEST(an_export_without_whitelist_is_tried_once),
+	TEST(more_exports_than_a_process_can_have_are_a_limit));

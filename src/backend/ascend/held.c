@@ -15,6 +15,7 @@
 
 static pthread_mutex_t ipc_mutex = PTHREAD_MUTEX_INITIALIZER; /* over both tables, and the calls */
 static struct ascend_exported *exports;
+static bool no_open; /* an export without a whitelist was refused */
 static struct ascend_imported *imports[BUCKETS];
 
 static pthread_mutex_t spots_mutex = PTHREAD_MUTEX_INITIALIZER; /* leaf */
@@ -153,12 +154,27 @@ void ipcshare__exported_drop(struct ascend_exported *e)
 	free(e);
 }
 
-static int export_fail(const struct acl *acl, int code, bool open)
+/* Not tried again: the driver keeps what it had made of it until the process ends. */
+static int no_open_fail(void)
 {
-	if (code == ACL_FEATURE_NOT_SUPPORT && open)
-		return ipcshare__acl_fail(acl, code, "export", "aclrtIpcMemGetExportKey",
-					  "causes that are left: a driver that knows no export without "
-					  "a whitelist, or a virtual NPU; share it with a whitelist");
+	no_open = true;
+	ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "export",
+		       "causes that are left: a driver that knows no export without a whitelist, or a "
+		       "virtual NPU; share it with a whitelist",
+		       "aclrtIpcMemGetExportKey returned %d (%s) without a whitelist",
+		       ACL_FEATURE_NOT_SUPPORT, ipcshare__acl_name(ACL_FEATURE_NOT_SUPPORT));
+	ipcshare__fail_code(ACL_FEATURE_NOT_SUPPORT);
+	return IPCSHARE_ERR_UNSUPPORTED;
+}
+
+static int export_fail(const struct acl *acl, int code)
+{
+	if (code == ACL_INVALID_HANDLE) {
+		ipcshare__acl_fail(acl, code, "export", "aclrtIpcMemGetExportKey",
+				   "a process can have 480000 exports and imports: share fewer, larger "
+				   "allocations");
+		return ipcshare__fail_as(IPCSHARE_ERR_LIMIT);
+	}
 	return ipcshare__acl_fail(acl, code, "export", "aclrtIpcMemGetExportKey",
 				  "causes that are left: pages of 2 MiB that the memory does not begin, "
 				  "memory of VMM calls or of another device, read-only, or a virtual NPU");
@@ -173,6 +189,8 @@ static int exported_open(const struct acl *acl, struct ascend_exported *e, bool 
 				      "share all of an allocation with a whitelist, or none of it",
 				      "another buffer of this allocation was exported %s a whitelist",
 				      e->open ? "without" : "with");
+	if (!e->exports && open && no_open)
+		return no_open_fail();
 	if (e->exports++)
 		return 0;
 	code = acl->aclrtIpcMemGetExportKey(e->start, e->size, e->key, sizeof(e->key),
@@ -182,7 +200,11 @@ static int exported_open(const struct acl *acl, struct ascend_exported *e, bool 
 		return 0;
 	}
 	e->exports = 0;
-	return export_fail(acl, code, open);
+	if (open && code == ACL_FEATURE_NOT_SUPPORT) {
+		acl->aclGetRecentErrMsg();
+		return no_open_fail();
+	}
+	return export_fail(acl, code);
 }
 
 int ipcshare__exported_open(const struct acl *acl, struct ascend_exported *e, bool open)

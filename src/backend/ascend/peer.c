@@ -9,8 +9,11 @@ static uint64_t topo_of(const struct acl *acl, int device, int other)
 {
 	uint64_t bits = 0;
 
-	if (acl->aclrtGetDevicesTopo)
-		acl->aclrtGetDevicesTopo((uint32_t)device, (uint32_t)other, &bits);
+	if (acl->aclrtGetDevicesTopo &&
+	    acl->aclrtGetDevicesTopo((uint32_t)device, (uint32_t)other, &bits)) {
+		acl->aclGetRecentErrMsg(); /* nobody is to read of it later */
+		return 0;
+	}
 	return bits;
 }
 
@@ -32,10 +35,13 @@ static bool same_chip(const struct acl *acl, int device, int other)
 
 	if (topo_of(acl, device, other) & ACL_TOPO_SIO)
 		return true;
-	if (!acl->aclrtGetDeviceInfo ||
-	    acl->aclrtGetDeviceInfo((uint32_t)device, ACL_DEV_ATTR_PHY_CHIP_ID, &a) ||
-	    acl->aclrtGetDeviceInfo((uint32_t)other, ACL_DEV_ATTR_PHY_CHIP_ID, &b))
+	if (!acl->aclrtGetDeviceInfo)
 		return false;
+	if (acl->aclrtGetDeviceInfo((uint32_t)device, ACL_DEV_ATTR_PHY_CHIP_ID, &a) ||
+	    acl->aclrtGetDeviceInfo((uint32_t)other, ACL_DEV_ATTR_PHY_CHIP_ID, &b)) {
+		acl->aclGetRecentErrMsg();
+		return false;
+	}
 	return a == b && ipcshare__ascend_soc(acl->aclrtGetSocName()) == ASCEND_SOC_910C;
 }
 
