@@ -35,7 +35,7 @@ static void copies(struct sweep *s, const struct cycle *c, size_t i)
 static void shares(struct sweep *s)
 {
 	struct ipcshare_options options = npu_options(s->me->rank);
-	struct cycle cycle = { NULL }, *c = &cycle;
+	struct cycle cycle = { .group = NULL }, *c = &cycle;
 
 	ALONE(ipcshare_open(&options, &s->ctx));
 	ALONE(ipcshare_alloc(s->ctx, NPU_BIG, &c->memory[0]));

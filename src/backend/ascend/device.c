@@ -269,7 +269,7 @@ bool ipcshare__ascend_forked(const struct ascend_device *d)
 
 void ipcshare__ascend_device_close(struct ascend_device *d)
 {
-	struct ascend_entry entry = { NULL };
+	struct ascend_entry entry = { .mode = -1 };
 
 	if (ipcshare__ascend_forked(d))
 		return;

@@ -107,7 +107,7 @@ void ipcshare__ascend_close_import(struct ipcshare__backend *be,
 {
 	struct ascend *a = ipcshare__ascend_of(be);
 	const struct acl *acl = ipcshare__ascend_acl(a);
-	struct ascend_entry entry = { NULL };
+	struct ascend_entry entry = { .mode = -1 };
 	int code;
 
 	if (ipcshare__ascend_forked(&a->device))

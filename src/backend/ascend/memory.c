@@ -47,7 +47,7 @@ static int memory_new(struct ascend_memory what, void *base, size_t length,
 static int alloc_entered(struct ascend *a, size_t length, struct ipcshare__memory *out)
 {
 	const struct acl *acl = a->device.acl;
-	struct ascend_memory m = { NULL };
+	struct ascend_memory m = { .exported = NULL };
 	size_t size = pages_of(length);
 	int code, err;
 
@@ -220,7 +220,7 @@ static int exposure_check(const struct ascend *a, const struct extent *x, const 
 
 static int adopt_entered(struct ascend *a, void *base, size_t length, struct ipcshare__memory *out)
 {
-	struct ascend_memory m = { NULL };
+	struct ascend_memory m = { .exported = NULL };
 	struct ascend_spot spot;
 	struct extent x = { 0 };
 	int err;
@@ -335,7 +335,7 @@ void ipcshare__ascend_close_export(struct ipcshare__backend *be, struct ipcshare
 {
 	struct ascend *a = ipcshare__ascend_of(be);
 	const struct acl *acl = ipcshare__ascend_acl(a);
-	struct ascend_entry entry = { NULL };
+	struct ascend_entry entry = { .mode = -1 };
 
 	if (ipcshare__ascend_forked(&a->device))
 		return;
