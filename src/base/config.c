@@ -15,7 +15,9 @@ static const char *const log_levels[] = { "none", "error", "warning", "info", NU
 static const char *const identities[] = { "auto", "start", NULL };
 static const char *const no_yes[] = { "0", "1", NULL };
 
-#define FIELD(f) offsetof(struct ipcshare__config, f), sizeof(((struct ipcshare__config *)0)->f)
+#define PLACE(f) offsetof(struct ipcshare__config, f), sizeof(((struct ipcshare__config *)0)->f)
+#define FIELD(f) PLACE(f), 0
+#define FOLDER(f) PLACE(f), 1
 
 /* A choice is stored as text in a char array, as its index in a number. */
 static const struct ipcshare__setting settings[] = {
@@ -26,9 +28,9 @@ static const struct ipcshare__setting settings[] = {
 	  FIELD(timeout_s) },
 	{ "IPCSHARE_LOG", "none", "none, error, warning, info",
 	  "what is printed on standard error", log_levels, 0, 0, FIELD(log) },
-	{ "IPCSHARE_SOCKET_DIR", "", "a folder's path, up to 63 bytes; empty: abstract sockets",
+	{ "IPCSHARE_SOCKET_DIR", "", "a folder's path from / on, up to 63 bytes; empty: abstract sockets",
 	  "where brokers listen; for ranks in different network namespaces, a folder they all see",
-	  NULL, 0, 0, FIELD(socket_dir) },
+	  NULL, 0, 0, FOLDER(socket_dir) },
 	{ "IPCSHARE_IDENTITY", "auto", "auto, start",
 	  "how processes are told apart: by pidfd inode (Linux 6.9), or by start time", identities,
 	  0, 0, FIELD(identity) },
@@ -78,7 +80,7 @@ static int store(struct ipcshare__config *config, const struct ipcshare__setting
 	if (choice < 0)
 		return -1;
 	if (is_text(s)) {
-		if (strlen(value) >= s->size)
+		if (strlen(value) >= s->size || (s->from_root && value[0] && value[0] != '/'))
 			return -1;
 		strcpy(field, value);
 		return 0;

@@ -32,6 +32,7 @@ struct ipcshare__setting {
 	uint32_t min, max; /* of a number; 0, 0: text */
 	size_t offset; /* into struct ipcshare__config */
 	size_t size; /* of the field */
+	int from_root; /* of text: a path that ranks in different folders must understand alike */
 };
 
 /* The table; @count is set to its length. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A broker's start, stop and limits, and what a fork does to it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -141,6 +142,64 @@ static void sockets_in_a_folder_are_private_and_go_away(void)
 	      "it starts without the folder");
 	CHECK_HAS(ipcshare_last_error()->text, in_dir.socket_dir);
 	CHECK_PTR(b, (void *)16);
+}
+
+static void listens_in_a_folder(int channel, void *arg)
+{
+	struct ipcshare__broker *b;
+	uint64_t mine;
+
+	REQUIRE_OK(ipcshare__broker_start(arg, offered_retire, NULL, &b));
+	mine = ipcshare__broker_endpoint(b);
+	test_send(channel, &mine, sizeof(mine));
+	test_await(channel);
+	ipcshare__broker_stop(b, 0);
+}
+
+static int is_there(const char *dir, uint64_t which)
+{
+	struct sockaddr_un addr;
+	struct stat st;
+
+	ipcshare__socket_address(dir, which, &addr);
+	return !lstat(addr.sun_path, &st);
+}
+
+static void files_of_killed_processes_go_and_no_others(void)
+{
+	struct ipcshare__config in_dir = config;
+	struct test_child *dies, *lives;
+	uint64_t dead, alive, no_socket = 1;
+	struct ipcshare__broker *b;
+	struct sockaddr_un other, file;
+	char name[sizeof(other.sun_path)];
+
+	strcpy(in_dir.socket_dir, "/tmp/ipcshare-test-XXXXXX");
+	REQUIRE(mkdtemp(in_dir.socket_dir), "errno %d", errno);
+	dies = test_child(listens_in_a_folder, &in_dir);
+	test_recv(dies->channel, &dead, sizeof(dead));
+	lives = test_child(listens_in_a_folder, &in_dir);
+	test_recv(lives->channel, &alive, sizeof(alive));
+	CHECK(is_there(in_dir.socket_dir, dead), "one that lives was swept away");
+	test_child_kill(dies);
+	CHECK(is_there(in_dir.socket_dir, dead), "it has left no file");
+	ipcshare__socket_address(in_dir.socket_dir, dead, &other);
+	strcpy(name, other.sun_path);
+	strcat(other.sun_path, "0"); /* as dead, but not a broker's name */
+	REQUIRE(!link(name, other.sun_path), "errno %d", errno);
+	ipcshare__socket_address(in_dir.socket_dir, no_socket, &file);
+	close(open(file.sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+
+	REQUIRE_OK(ipcshare__broker_start(&in_dir, offered_retire, NULL, &b));
+	CHECK(!is_there(in_dir.socket_dir, dead), "a dead broker's file stays");
+	CHECK(is_there(in_dir.socket_dir, alive), "a living broker's file is gone");
+	CHECK(is_there(in_dir.socket_dir, no_socket), "a file that is no socket is gone");
+	CHECK(!unlink(other.sun_path), "a file with another name is gone");
+	CHECK(!unlink(file.sun_path), "errno %d", errno);
+	ipcshare__broker_stop(b, 0);
+	test_signal(lives->channel);
+	test_child_join(lives);
+	CHECK(!rmdir(in_dir.socket_dir), "errno %d", errno);
 }
 
 static void starts_with_few_descriptors(int channel, void *arg)
@@ -301,6 +360,7 @@ TEST_SUITE(broker_life, offered_start, offered_stop,
 
 /* Here it is children that have brokers. */
 TEST_SUITE(broker_limits, offered_nothing, offered_stop,
+	TEST(files_of_killed_processes_go_and_no_others),
 	TEST(too_few_descriptors_are_a_limit),
 	TEST(too_few_threads_are_a_limit),
 	TEST(an_owner_serves_again_when_it_has_descriptors_again),

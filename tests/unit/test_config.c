@@ -24,7 +24,7 @@ static const struct {
 	    "99999999999999999999999" } },
 	{ "IPCSHARE_LOG", "none", { "none", "error", "warning", "info" },
 	  { "", "ERROR", "1", "debug" } },
-	{ "IPCSHARE_SOCKET_DIR", "", { "", "/tmp", DIR63 }, { DIR63 "8" } },
+	{ "IPCSHARE_SOCKET_DIR", "", { "", "/tmp", DIR63 }, { DIR63 "8", "tmp", "./tmp" } },
 	{ "IPCSHARE_IDENTITY", "auto", { "auto", "start" }, { "", "pidfd", "Start" } },
 	{ "IPCSHARE_CACHE_ENTRIES", "32768", { "0", "1", "4294967295" },
 	  { "", "-1", "4294967296", "1k", " 1" } },

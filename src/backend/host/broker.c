@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "backend/host/listener.h"
 #include "backend/host/offers.h"
-#include "backend/host/socket.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -297,25 +297,6 @@ static void *broker_main(void *arg)
 
 /* ---- Start and stop ---- */
 
-static int listen_at(struct ipcshare__broker *b)
-{
-	struct sockaddr_un addr;
-	socklen_t len = ipcshare__socket_address(b->dir, b->endpoint, &addr);
-	int err;
-
-	b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (b->listener < 0)
-		return ipcshare__fail_errno(errno, "open", "socket");
-	fchmod(b->listener, 0600); /* the socket file, if there will be one, is ours alone */
-	if (bind(b->listener, (struct sockaddr *)&addr, len) || listen(b->listener, 1024)) {
-		err = errno;
-		close(b->listener);
-		return ipcshare__fail_errno(err, "open", "listening at %s%s",
-					    b->dir[0] ? "" : "@", addr.sun_path + !b->dir[0]);
-	}
-	return 0;
-}
-
 static int start_thread(struct ipcshare__broker *b)
 {
 	sigset_t all, before;
@@ -328,16 +309,6 @@ static int start_thread(struct ipcshare__broker *b)
 	if (err)
 		return ipcshare__fail_errno(err, "open", "starting the broker's thread");
 	return 0;
-}
-
-static void unlink_socket(const struct ipcshare__broker *b)
-{
-	struct sockaddr_un addr;
-
-	if (!b->dir[0])
-		return;
-	ipcshare__socket_address(b->dir, b->endpoint, &addr);
-	unlink(addr.sun_path);
 }
 
 int ipcshare__broker_start(const struct ipcshare__config *config, ipcshare__retire_fn *retire,
@@ -356,7 +327,7 @@ int ipcshare__broker_start(const struct ipcshare__config *config, ipcshare__reti
 		err = ipcshare__fail_errno(errno, "open", "getrandom");
 		goto free_broker;
 	}
-	err = listen_at(b);
+	err = ipcshare__listener_open(b->dir, b->endpoint, &b->listener);
 	if (err)
 		goto free_broker;
 	b->wake = eventfd(0, EFD_CLOEXEC);
@@ -373,7 +344,7 @@ int ipcshare__broker_start(const struct ipcshare__config *config, ipcshare__reti
 close_wake:
 	close(b->wake);
 close_listener:
-	unlink_socket(b);
+	ipcshare__listener_end(b->dir, b->endpoint, b->listener);
 	close(b->listener);
 free_broker:
 	pthread_mutex_destroy(&b->lock);
@@ -386,8 +357,7 @@ void ipcshare__broker_stop(struct ipcshare__broker *b, int in_child)
 	if (!in_child) {
 		eventfd_write(b->wake, 1);
 		pthread_join(b->thread, NULL);
-		unlink_socket(b);
-		shutdown(b->listener, SHUT_RDWR); /* also if a fork of ours still holds it */
+		ipcshare__listener_end(b->dir, b->endpoint, b->listener);
 		pthread_mutex_destroy(&b->lock);
 	}
 	while (b->nclients) /* in a child: without a word, they are the parent's */

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#define IPCSHARE__SOCKET_NAME "ipcshare-"
+
 /* @dir "": an abstract socket, which ends with its owner. Gives the address's length. */
 static inline socklen_t ipcshare__socket_address(const char *dir, uint64_t endpoint,
 						 struct sockaddr_un *out)
@@ -20,11 +22,11 @@ static inline socklen_t ipcshare__socket_address(const char *dir, uint64_t endpo
 	memset(out, 0, sizeof(*out));
 	out->sun_family = AF_UNIX;
 	if (dir[0])
-		n = snprintf(name, sizeof(out->sun_path), "%s/ipcshare-%016jx", dir,
-			     (uintmax_t)endpoint);
+		n = snprintf(name, sizeof(out->sun_path), "%s/" IPCSHARE__SOCKET_NAME "%016jx",
+			     dir, (uintmax_t)endpoint);
 	else
-		n = 1 + snprintf(name + 1, sizeof(out->sun_path) - 1, "ipcshare-%016jx",
-				 (uintmax_t)endpoint);
+		n = 1 + snprintf(name + 1, sizeof(out->sun_path) - 1,
+				 IPCSHARE__SOCKET_NAME "%016jx", (uintmax_t)endpoint);
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n);
 }
 
