@@ -242,8 +242,8 @@ IPCSHARE_API const char *ipcshare_call_name(int call);
  * allocation (on host one memfd: a descriptor and whole pages), so cut many small buffers from one
  * allocation. Sharing any part of an allocation makes its whole pages reachable for the peers.
  *
- * Return: 0; ERR_INVALID; ERR_NO_MEMORY the machine has not that much left; ERR_LIMIT no file
- *         descriptor left
+ * Return: 0; ERR_INVALID; ERR_NO_MEMORY the machine, or the memory cgroup of the job or container,
+ *         has not that much left; ERR_LIMIT no file descriptor left
  * Cost:   a few system calls, and the kernel zeroes the pages.
  * Source: memfd_create(2), fallocate(2).
  */

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backend/host/memfd.h"
+#include "backend/host/free_memory.h"
 #include "backend/host/sysfile.h"
 #include "base/identity.h"
 
@@ -102,66 +102,22 @@ static void read_mappings(struct ipcshare__limit *l)
 
 static void read_free_memory(struct ipcshare__limit *l)
 {
-	uint64_t total = ipcshare__memory_available();
+	uint64_t total = ipcshare__machine_available();
 
 	if (total != UINT64_MAX)
 		set(l, total);
 }
 
-/* The smallest limit of the cgroup @path, which is cut, and those above it. */
-static uint64_t smallest(const char *root, char *path, const char *leaf)
-{
-	uint64_t least = UINT64_MAX, value;
-	char file[600];
-
-	for (;;) {
-		char *slash = strrchr(path, '/');
-
-		snprintf(file, sizeof(file), "%s%s/%s", root, path, leaf);
-		if (!ipcshare__sysfile_number(file, &value) && value < least)
-			least = value;
-		if (!slash)
-			return least;
-		*slash = '\0';
-	}
-}
-
-/* Lines of /proc/self/cgroup: "0::/path" is cgroup 2, "4:memory:/path" is cgroup 1. */
-static uint64_t smallest_of_line(char *line)
-{
-	char *controllers = strchr(line, ':'), *path;
-
-	line[strcspn(line, "\n")] = '\0';
-	path = controllers ? strchr(controllers + 1, ':') : NULL;
-	if (!path)
-		return UINT64_MAX;
-	*path++ = '\0';
-	if (!strcmp(path, "/"))
-		*path = '\0';
-	if (!controllers[1])
-		return smallest("/sys/fs/cgroup", path, "memory.max");
-	if (strstr(controllers, "memory"))
-		return smallest("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes");
-	return UINT64_MAX;
-}
-
 static void read_cgroup_memory(struct ipcshare__limit *l)
 {
-	FILE *f = fopen("/proc/self/cgroup", "re");
-	uint64_t least = UINT64_MAX, value;
-	char line[512];
+	struct ipcshare__cgroup_memory cgroup;
 
-	if (!f)
+	if (ipcshare__cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup", &cgroup))
 		return;
-	while (fgets(line, sizeof(line), f)) {
-		value = smallest_of_line(line);
-		least = value < least ? value : least;
-	}
-	fclose(f);
-	if (least < UINT64_C(1) << 60) /* cgroup 1 says "unlimited" with a number beyond that */
-		set(l, least);
-	else
+	if (cgroup.limit == UINT64_MAX)
 		set_none(l);
+	else
+		set(l, cgroup.limit);
 }
 
 /* ---- Who sees whom ---- */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "backend/host/free_memory.h"
 #include "base/bytes.h"
 #include "base/error.h"
 
@@ -30,7 +32,7 @@
 #define RESERVE_STEP ((size_t)64 << 20)
 /* A smaller memfd could take a whole huge page for itself. */
 #define HUGE_FROM ((size_t)2 << 20)
-/* Below this a full machine shows in fallocate() itself soon enough. */
+/* What may be reserved without a look at how much is left. */
 #define CHECK_FROM ((size_t)1 << 20)
 
 static size_t page_size(void)
@@ -38,38 +40,48 @@ static size_t page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-uint64_t ipcshare__memory_available(void)
+static int too_little(size_t length, const char *whose, uint64_t available, const char *hint)
 {
-	FILE *f = fopen("/proc/meminfo", "re");
-	uint64_t total = 0, kib;
-	int seen = 0;
-	char line[128];
-
-	if (!f)
-		return UINT64_MAX;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %ju", &kib) == 1 ||
-		    sscanf(line, "SwapFree: %ju", &kib) == 1) {
-			total += kib << 10;
-			seen++;
-		}
-	fclose(f);
-	return seen ? total : UINT64_MAX;
+	return ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "alloc", hint,
+			      "%zu bytes are asked for, %s has %ju left", length, whose,
+			      (uintmax_t)available);
 }
 
 /*
- * The kernel does not refuse to reserve more than there is: it calls the OOM killer. So look first.
+ * The kernel does not refuse to reserve more than there is: it calls the OOM killer. So look first; not
+ * for each small piece, but before a MiB of them is reserved unseen, which then must be there too.
  */
-static int reserve(int fd, uint64_t offset, size_t length)
+static int check_memory(size_t length)
 {
-	uint64_t available = length < CHECK_FROM ? UINT64_MAX : ipcshare__memory_available();
+	static _Atomic size_t unseen; /* reserved by this process since it looked */
+	size_t all = atomic_fetch_add(&unseen, length) + length;
+	struct ipcshare__cgroup_memory cgroup;
+	uint64_t machine;
+
+	if (all < CHECK_FROM)
+		return 0;
+	atomic_store(&unseen, CHECK_FROM); /* look again, unless there is enough */
+	machine = ipcshare__machine_available();
+	if (length > machine)
+		return too_little(length, "the machine", machine,
+				  "free memory, or allocate less on each rank");
+	ipcshare__cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup", &cgroup);
+	if (length > cgroup.available || CHECK_FROM > cgroup.available - length)
+		return too_little(length, "the memory cgroup of the process", cgroup.available,
+				  "raise the memory limit of the job or container, or allocate less on "
+				  "each rank");
+	atomic_store(&unseen, 0);
+	return 0;
+}
+
+/* @has: bytes that the file takes already. */
+static int reserve(int fd, uint64_t offset, size_t length, uint64_t has)
+{
+	int err = has < length ? check_memory(length - (size_t)has) : 0;
 	size_t step;
 
-	if (length > available)
-		return ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "alloc",
-				      "free memory, or allocate less on each rank",
-				      "%zu bytes are asked for, the machine has %ju left", length,
-				      (uintmax_t)available);
+	if (err)
+		return err;
 	for (; length; offset += step, length -= step) {
 		step = length < RESERVE_STEP ? length : RESERVE_STEP;
 		while (fallocate(fd, 0, (off_t)offset, (off_t)step))
@@ -136,7 +148,7 @@ int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
 	/* Huge pages where the machine gives them for shared memory; only a hint. */
 	if (m.map_length >= HUGE_FROM)
 		madvise(m.map, m.map_length, MADV_HUGEPAGE);
-	err = reserve(m.fd, 0, m.map_length);
+	err = reserve(m.fd, 0, m.map_length, 0);
 	if (err)
 		goto unmap;
 	if (fcntl(m.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) || fstat(m.fd, &st)) {
@@ -250,7 +262,7 @@ int ipcshare__memfd_adopt(void *base, size_t length, int fd, struct ipcshare__me
 	end = m.offset + m.map_length; /* of the last page, which the file need not fill */
 	if (end > (uint64_t)st.st_size)
 		end = (uint64_t)st.st_size;
-	err = reserve(m.fd, m.offset, (size_t)(end - m.offset));
+	err = reserve(m.fd, m.offset, (size_t)(end - m.offset), (uint64_t)st.st_blocks * 512);
 	if (err)
 		goto close_fd;
 	m.inode = st.st_ino;

@@ -19,9 +19,6 @@ struct ipcshare__memfd {
 /* Can memfds be made and sealed? An errno, or 0. */
 int ipcshare__memfd_try(void);
 
-/* Free memory and swap in bytes; UINT64_MAX if /proc doesn't tell. */
-uint64_t ipcshare__memory_available(void);
-
 /* Zeroed, reserved, sealed against shrinking and growing, mapped. */
 int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out);
 /* Check that @base .. @base + @length is mapped shared from @fd; take a duplicate of @fd. */
