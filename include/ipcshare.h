@@ -61,7 +61,7 @@ extern "C" {
 	X(ERR_MISMATCH, -17, "the ranks called with arguments that don't fit together")            \
 	X(ERR_BOOTSTRAP, -18, "a bootstrap callback failed")                                       \
 	X(ERR_OTHER_NODE, -19, "the memory is on another node")                                    \
-	X(ERR_UNREACHABLE, -20, "the owner's broker can't be reached from here")                   \
+	X(ERR_UNREACHABLE, -20, "the owner, or its device, can't be reached from here")            \
 	X(ERR_PEER_DEAD, -21, "a peer process has ended")                                          \
 	X(ERR_TIMEOUT, -22, "a peer did not answer before the deadline")                           \
 	X(ERR_UNSUPPORTED, -23, "this backend or kernel can't do that")                            \
