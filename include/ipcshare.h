@@ -427,6 +427,8 @@ struct ipcshare_buf {
 					 * other way round. */
 #define IPCSHARE_ALL_OR_NOTHING 0x4u	/* one bad buffer on any rank fails the whole share; only
 					 * for ipcshare_share(), and set by any rank */
+#define IPCSHARE_LAZY 0x8u		/* only for ipcshare_share(): the caller maps nothing yet.
+					 * Concerns the caller alone. */
 
 /* A row of a set: the buffers of one rank. */
 struct ipcshare_row {
@@ -435,7 +437,10 @@ struct ipcshare_row {
 	size_t count;
 };
 
-/* The outcome of a share. Read it with the functions below; it doesn't change until it is freed. */
+/*
+ * The outcome of a share. Read it with the functions below. Only ipcshare_set_update() and, entry by
+ * entry, ipcshare_ptr_lazy() change it.
+ */
 struct ipcshare_set {
 	const struct ipcshare_row *rows;
 	int nranks;
@@ -459,8 +464,10 @@ struct ipcshare_set {
  * Return: 0 (also with failed buffers, unless IPCSHARE_ALL_OR_NOTHING); ERR_INVALID a rank passed
  *         NULL or unknown flags; with IPCSHARE_ALL_OR_NOTHING the status of the first bad buffer;
  *         ERR_PEER_DEAD, ERR_TIMEOUT, ERR_BOOTSTRAP (the group is of no more use then);
- *         ERR_PROTOCOL; ERR_NO_MEMORY. The same on every rank.
- * Cost:   three exchanges, and per buffer 16 bytes sent.
+ *         ERR_PROTOCOL; ERR_NO_MEMORY, also for more than 2^28 buffers. The same on every rank.
+ * Cost:   three exchanges, and 16 bytes sent per buffer; 32 for a run of buffers of one length that
+ *         follow each other at one distance. 88 more per allocation that is new to the group.
+ *         The set holds 20 bytes per buffer of each rank.
  */
 IPCSHARE_API int ipcshare_share(struct ipcshare_group *group, const struct ipcshare_buf *bufs,
 				size_t n, unsigned flags, struct ipcshare_set **out);
@@ -491,7 +498,9 @@ static inline void *ipcshare_ptr(const struct ipcshare_set *set, int rank, size_
 	if (__builtin_expect(rank < 0 || rank >= set->nranks, 0))
 		return NULL;
 	row = &set->rows[rank];
-	return __builtin_expect(i < row->count, 1) ? row->ptr[i] : NULL;
+	if (__builtin_expect(i >= row->count, 0))
+		return NULL;
+	return __atomic_load_n(&row->ptr[i], __ATOMIC_RELAXED); /* ipcshare_ptr_lazy() may fill it */
 }
 
 /** ipcshare_len - its length in bytes; 0 if @rank or @i is out of range */
@@ -518,6 +527,27 @@ IPCSHARE_API int ipcshare_set_status(const struct ipcshare_set *set, int rank, s
  * ipcshare_share_complete() only this rank's failures are known.
  */
 IPCSHARE_API uint64_t ipcshare_set_failures(const struct ipcshare_set *set);
+
+/**
+ * ipcshare_table - pointers, lengths and number of all buffers of @rank, to be walked without checks
+ *
+ * Where ipcshare_ptr() gives NULL, so does the table. Return: NULL if @rank is out of range. Valid
+ * until the set is freed; ipcshare_set_update() changes entries, not the table's place.
+ */
+static inline const struct ipcshare_row *ipcshare_table(const struct ipcshare_set *set, int rank)
+{
+	return rank < 0 || rank >= set->nranks ? NULL : &set->rows[rank];
+}
+
+/**
+ * ipcshare_table_device - the pointers of @rank's buffers where a kernel of the device can read them
+ * @out: array of ipcshare_count() pointers in memory of the caller's device; on host the table itself
+ *
+ * Made at the first call, kept up to date by ipcshare_set_update(), freed with the set. What a lazy
+ * set has mapped meanwhile is there after the next call. Local.
+ * Return: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_CLOSED; what ipcshare_copy() returns
+ */
+IPCSHARE_API int ipcshare_table_device(struct ipcshare_set *set, int rank, void *const **out);
 
 /*
  * The split form, for callers that move the bytes themselves. Local, not collective: each rank calls

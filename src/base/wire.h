@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 1u
+#define IPCSHARE__LAYOUT 2u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -130,39 +130,50 @@ struct ipcshare__wire_packed {
 };
 _Static_assert(sizeof(struct ipcshare__wire_packed) == 80, "struct ipcshare_packed, public");
 
-/* A region as a blob names it. */
+/* A region as a blob names it. A group is told of each region once: later blobs leave it out. */
 struct ipcshare__wire_region {
 	uint32_t region;
 	uint32_t generation;
 	uint64_t length;
-	uint32_t access; /* enum ipcshare__access */
 	char key[IPCSHARE__KEY_SIZE];
-	uint8_t pad[11];
+	uint8_t pad[7];
 };
-_Static_assert(sizeof(struct ipcshare__wire_region) == 96, "wire layout");
+_Static_assert(sizeof(struct ipcshare__wire_region) == 88, "wire layout");
 
-/* A buffer as a blob names it. 48 bits of offset and length reach 256 TiB. */
+/*
+ * A buffer: in blobs, and as struct ipcshare_descriptor. 44 bits of offset and length reach 16 TiB.
+ * A length of 0 says that it is something else, named in the region's place.
+ */
 struct ipcshare__wire_descriptor {
-	uint32_t ref; /* index of its region in the blob, or one of the two below */
-	uint16_t offset_hi;
-	uint16_t length_hi;
-	uint32_t offset_lo;
-	uint32_t length_lo;
+	uint64_t what; /* region id << 44 | length */
+	uint64_t where; /* low 20 bits of the region's generation << 44 | offset in it */
 };
-#define IPCSHARE__REF_EMPTY 0xffffffffu /* a buffer of length 0 */
-#define IPCSHARE__REF_FAILED 0xfffffffeu /* not shared; offset_lo holds the status, negated */
-_Static_assert(sizeof(struct ipcshare__wire_descriptor) == 16, "wire layout");
+enum ipcshare__special {
+	IPCSHARE__EMPTY = 0, /* a buffer of length 0; where is 0 */
+	IPCSHARE__FAILED = 1, /* a buffer that is not shared; where is the status, negated */
+	/* where is n << 44 | stride: n more buffers, each @stride behind the one before it. */
+	IPCSHARE__RUN = 2,
+};
+_Static_assert(sizeof(struct ipcshare__wire_descriptor) == 16, "struct ipcshare_descriptor, public");
 
-/* What a rank shares: the head, nbufs descriptors, nregions regions, zeroes up to whole 64 bytes. */
+#define IPCSHARE__BUFS_MAX (1u << 28) /* buffers of one rank in one call */
+
+/*
+ * What a rank shares: the head, ndescriptors descriptors of nbufs buffers, nregions regions, and in an
+ * update nbufs numbers of 32 bits: which buffers of the set these are. Zeroes up to whole 64 bytes.
+ */
 struct ipcshare__wire_blob {
 	uint32_t magic;
 	uint32_t layout;
 	uint64_t endpoint; /* of the rank */
 	uint64_t bytes; /* of the whole blob */
-	uint64_t nbufs;
+	uint64_t set; /* serial of the set that is updated; 0: a new one */
+	uint32_t nbufs;
+	uint32_t ndescriptors;
 	uint32_t nregions;
 	uint32_t rank;
-	uint32_t pad[4];
+	uint32_t access; /* enum ipcshare__access, to all of these buffers */
+	uint32_t pad;
 	uint64_t check; /* over all bytes of the blob, this field taken as 0 */
 };
 _Static_assert(sizeof(struct ipcshare__wire_blob) == 64, "wire layout");
@@ -192,6 +203,7 @@ enum ipcshare__collective {
 	IPCSHARE__COLL_SET_FREE,
 	IPCSHARE__COLL_GROUP_CREATE,
 	IPCSHARE__COLL_GROUP_FREE,
+	IPCSHARE__COLL_SET_UPDATE,
 };
 struct ipcshare__wire_header {
 	uint32_t magic;
@@ -200,7 +212,8 @@ struct ipcshare__wire_header {
 	uint64_t round; /* serial of the exchange in this group */
 	int32_t status;
 	uint32_t flags;
-	uint64_t value; /* share: bytes of the blob that follows; verdict: failures; set_free: serial */
+	uint64_t value; /* share, update: bytes of the blob that follows; verdict: failures;
+			 * set_free: serial */
 	uint32_t check; /* over all bytes before it */
 	uint32_t pad;
 };

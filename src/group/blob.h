@@ -5,38 +5,87 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "base/wire.h"
+#include "base/descriptor.h"
+#include "group/catalog.h"
 
-/* Views into a blob that was checked as a whole; the bytes may be unaligned. */
+/* ---- Writing: new, add every buffer, finish ---- */
+
+struct ipcshare__blob_writer {
+	struct ipcshare__wire_blob *blob; /* the caller frees it; descriptors follow the head */
+	uint32_t nbufs, ndescriptors;
+	struct ipcshare__wire_descriptor next; /* would go on with the run that was added last */
+};
+
+/* Room for @nbufs descriptors: 0, or IPCSHARE_ERR_NO_MEMORY with detail. */
+int ipcshare__blob_begin(struct ipcshare__blob_writer *w, size_t nbufs);
+/* At most the number of ipcshare__blob_begin(). */
+void ipcshare__blob_add(struct ipcshare__blob_writer *w, struct ipcshare__wire_descriptor d);
+
+/* What is said of the blob as a whole. */
+struct ipcshare__blob_frame {
+	uint32_t rank;
+	uint64_t endpoint;
+	enum ipcshare__access access;
+	const struct ipcshare__wire_region *regions;
+	uint32_t nregions;
+	uint64_t set; /* an update: serial of the set, and which buffers */
+	const size_t *indices; /* one for each buffer that was added */
+};
+int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare__blob_frame *frame);
+
+/* ---- Reading ---- */
+
+/* Views into a blob whose form was checked; the bytes may be unaligned. */
 struct ipcshare__blob {
 	const unsigned char *descriptors;
 	const unsigned char *regions;
+	const unsigned char *indices; /* NULL if it is no update */
+	uint64_t set;
 	size_t nbufs;
-	uint32_t nregions;
+	uint32_t ndescriptors, nregions;
+	enum ipcshare__access access;
 };
 
-/* Room for a head and @nbufs descriptors, for ipcshare__blob_finish() to complete. NULL: no memory. */
-struct ipcshare__wire_blob *ipcshare__blob_new(size_t nbufs);
-struct ipcshare__wire_descriptor *ipcshare__blob_descriptors(struct ipcshare__wire_blob *blob);
-/* Append the regions, pad, fill in the head. @blob may move; NULL: no memory, and it is as it was. */
-struct ipcshare__wire_blob *ipcshare__blob_finish(struct ipcshare__wire_blob *blob, size_t nbufs,
-						  const struct ipcshare__wire_region *regions,
-						  uint32_t nregions, uint32_t rank,
-						  uint64_t endpoint);
-
-/* All bytes of @rank's blob: 0, or IPCSHARE_ERR_PROTOCOL, _VERSION or _MISMATCH with detail. */
+/* One of ours, or one whose head was checked. */
+struct ipcshare__blob ipcshare__blob_view(const void *bytes);
+/*
+ * The bytes of @rank's blob, all but what the descriptors say of regions: 0, or
+ * IPCSHARE_ERR_PROTOCOL, _VERSION or _MISMATCH with detail. Allocates nothing.
+ */
 int ipcshare__blob_check(const void *bytes, size_t len, uint32_t rank, uint64_t endpoint,
 			 struct ipcshare__blob *out);
+/* Its regions into the catalog of its rank. */
+int ipcshare__blob_learn(const struct ipcshare__blob *blob, struct ipcshare__catalog *catalog);
+/* Does every buffer lie inside a region that the catalog has? IPCSHARE_ERR_PROTOCOL if not. */
+int ipcshare__blob_check_bounds(const struct ipcshare__blob *blob,
+				const struct ipcshare__catalog *catalog);
 
-static inline uint64_t ipcshare__descriptor_offset(const struct ipcshare__wire_descriptor *d)
+static inline struct ipcshare__wire_descriptor ipcshare__blob_at(const struct ipcshare__blob *blob,
+								  uint32_t i)
 {
-	return (uint64_t)d->offset_hi << 32 | d->offset_lo;
+	struct ipcshare__wire_descriptor d;
+
+	memcpy(&d, blob->descriptors + i * sizeof(d), sizeof(d));
+	return d;
 }
 
-static inline uint64_t ipcshare__descriptor_length(const struct ipcshare__wire_descriptor *d)
+static inline struct ipcshare__wire_region
+ipcshare__blob_region(const struct ipcshare__blob *blob, uint32_t i)
 {
-	return (uint64_t)d->length_hi << 32 | d->length_lo;
+	struct ipcshare__wire_region r;
+
+	memcpy(&r, blob->regions + i * sizeof(r), sizeof(r));
+	return r;
+}
+
+static inline uint32_t ipcshare__blob_index(const struct ipcshare__blob *blob, size_t i)
+{
+	uint32_t index;
+
+	memcpy(&index, blob->indices + i * sizeof(index), sizeof(index));
+	return index;
 }
 
 #endif

@@ -11,15 +11,16 @@
 
 static const char *const collective_name[] = {
 	[IPCSHARE__COLL_SHARE] = "ipcshare_share",
-	[IPCSHARE__COLL_VERDICT] = "the end of ipcshare_share",
+	[IPCSHARE__COLL_VERDICT] = "the end of ipcshare_share or ipcshare_set_update",
 	[IPCSHARE__COLL_SET_FREE] = "ipcshare_set_free",
 	[IPCSHARE__COLL_GROUP_CREATE] = "ipcshare_group_create",
 	[IPCSHARE__COLL_GROUP_FREE] = "ipcshare_group_free",
+	[IPCSHARE__COLL_SET_UPDATE] = "ipcshare_set_update",
 };
 
 static const char *name_of(unsigned collective)
 {
-	if (collective < 1 || collective > IPCSHARE__COLL_GROUP_FREE)
+	if (collective < 1 || collective > IPCSHARE__COLL_SET_UPDATE)
 		return "an unknown collective";
 	return collective_name[collective];
 }
@@ -140,7 +141,7 @@ static const char *stage_named(const char *name)
 {
 	static const char *const known[] = {
 		"open", "alloc", "identity", "export", "whitelist", "exchange", "import", "share",
-		"group", "free", "map",
+		"group", "free", "map", "set",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

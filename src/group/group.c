@@ -225,6 +225,10 @@ static int bootstrap_check(const struct ipcshare_bootstrap *b)
 
 static void group_delete(struct ipcshare_group *g)
 {
+	for (int r = 0; g->members && r < g->size; r++)
+		ipcshare__catalog_clear(&g->members[r].catalog);
+	ipcshare__idmap_clear(&g->told);
+	pthread_mutex_destroy(&g->catalog_lock);
 	free(g->others);
 	free(g->members);
 	free(g);
@@ -237,6 +241,7 @@ static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
 
 	if (!g)
 		return NULL;
+	pthread_mutex_init(&g->catalog_lock, NULL);
 	g->members = calloc((size_t)b->nranks, sizeof(*g->members));
 	g->others = calloc((size_t)b->nranks, sizeof(*g->others));
 	if (!g->members || !g->others) {

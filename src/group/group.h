@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/idmap.h"
+#include "group/catalog.h"
 #include "memory/context.h"
 
 struct ipcshare__member {
@@ -13,6 +15,7 @@ struct ipcshare__member {
 	struct ipcshare__peer *peer; /* NULL for ourselves */
 	struct ipcshare__control *control; /* its control page, as mapped here; NULL until then */
 	struct ipcshare__imported import; /* of it */
+	struct ipcshare__catalog catalog; /* what its collective shares have told */
 };
 
 struct ipcshare_group {
@@ -31,6 +34,9 @@ struct ipcshare_group {
 	struct ipcshare__identity *others; /* of the ranks in other processes: the whitelist */
 	size_t nothers;
 	uint64_t sets_made; /* collective ones: serials of sets */
+	struct ipcshare__idmap told; /* generations of our regions that all members know, by id */
+	/* Collectives write catalogs; ipcshare_ptr_lazy() reads them at any time. */
+	pthread_mutex_t catalog_lock;
 };
 
 int ipcshare__group_check(const struct ipcshare_group *group, const char *stage);

@@ -3,113 +3,117 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
-#include "base/handle.h"
-
-#define BUFFER_FLAGS (IPCSHARE_READ_ONLY | IPCSHARE_SHARE_OPEN)
+#include "group/set.h"
 
 /* ---- Make: this rank's part ---- */
 
-static int arguments_check(const struct ipcshare_buf *bufs, size_t n, unsigned flags, unsigned known)
+int ipcshare__share_check(const struct ipcshare__share_args *args, unsigned known)
 {
-	if (!bufs && n)
+	if (!args->bufs && args->n)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "",
-				      "bufs is NULL, but n is %zu", n);
-	if (flags & ~known)
+				      "bufs is NULL, but n is %zu", args->n);
+	if (args->flags & ~known)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "",
-				      "flags 0x%x are unknown here", flags & ~known);
+				      "flags 0x%x are unknown here", args->flags & ~known);
 	return 0;
 }
 
-/* Every buffer in region @ref has failed. */
-static void mark_failed(struct ipcshare__wire_descriptor *d, size_t n, uint32_t ref, int status,
-			struct ipcshare_error *bad)
+static void buffers_add(struct ipcshare_share *s, const struct ipcshare_buf *bufs, size_t n,
+			struct ipcshare__blob_writer *w)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (d[i].ref != ref)
-			continue;
-		d[i] = (struct ipcshare__wire_descriptor){ .ref = IPCSHARE__REF_FAILED,
-							   .offset_lo = (uint32_t)-status };
-		ipcshare__fail_at(-1, (int64_t)i);
-		if (!bad->status)
-			*bad = *ipcshare_last_error();
+		struct ipcshare__wire_descriptor d =
+			ipcshare__descriptor_special(IPCSHARE__EMPTY, 0, 0);
+
+		if (bufs[i].len &&
+		    ipcshare__describe(&s->describer, bufs[i].ptr, bufs[i].len, &d) &&
+		    !s->bad.status) {
+			ipcshare__fail_at(-1, (int64_t)i);
+			s->bad = *ipcshare_last_error();
+		}
+		ipcshare__blob_add(w, d);
 	}
+	if (s->bad.status)
+		ipcshare__error_restore(&s->bad);
 }
 
-/* Export and whitelist the regions, and name them as the blob will. */
-static void regions_publish(struct ipcshare_share *s, size_t n, unsigned flags,
-			    struct ipcshare__wire_region *wire)
+/* Was every rank of the group told of it, in a collective that succeeded? */
+static bool was_told(const struct ipcshare_share *s, const struct ipcshare__region *r)
 {
-	struct ipcshare_group *g = s->group;
+	const uint32_t *generation = ipcshare__idmap_find(&s->group->told, r->id);
 
-	for (uint32_t i = 0; i < s->nregions; i++) {
-		struct ipcshare__region *r = s->regions[i];
-		int status;
+	return s->collective && generation && *generation == r->generation;
+}
 
-		if (g->nothers)
-			status = ipcshare__region_publish(g->ctx, r, flags & BUFFER_FLAGS,
-							  g->others, g->nothers);
-		else /* with nobody outside this process there is nothing to export */
-			status = ipcshare__region_protect(g->ctx, r, flags & BUFFER_FLAGS);
-		if (status)
-			mark_failed(ipcshare__blob_descriptors(s->blob), n, i, status, &s->bad);
-		wire[i] = (struct ipcshare__wire_region){
+/* What the peers have to know of the regions. */
+static uint32_t regions_fill(const struct ipcshare_share *s, struct ipcshare__wire_region *wire)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < s->describer.nheld; i++) {
+		const struct ipcshare__region *r = s->describer.held[i].region;
+
+		if (s->describer.held[i].status || was_told(s, r))
+			continue;
+		wire[n] = (struct ipcshare__wire_region){
 			.region = r->id,
 			.generation = r->generation,
 			.length = r->mem.span,
-			.access = flags & IPCSHARE_READ_ONLY ? IPCSHARE__READ_ONLY
-							     : IPCSHARE__READ_WRITE,
 		};
-		if (!status && g->nothers)
-			memcpy(wire[i].key, r->key, sizeof(wire[i].key));
+		if (s->group->nothers)
+			memcpy(wire[n].key, r->key, sizeof(wire[n].key));
+		n++;
 	}
+	return n;
 }
 
-static int share_fill(struct ipcshare_share *s, const struct ipcshare_buf *bufs, size_t n,
-		      unsigned flags)
+static int share_fill(struct ipcshare_share *s, const struct ipcshare__share_args *args)
 {
-	struct ipcshare__described d = { .descriptors = ipcshare__blob_descriptors(s->blob) };
-	struct ipcshare__wire_region *wire;
-	struct ipcshare__wire_blob *blob;
-	int err;
+	struct ipcshare__blob_frame frame = {
+		.rank = (uint32_t)s->group->rank,
+		.endpoint = s->group->ctx->identity.endpoint,
+		.access = args->flags & IPCSHARE_READ_ONLY ? IPCSHARE__READ_ONLY
+							   : IPCSHARE__READ_WRITE,
+		.set = args->set,
+		.indices = args->indices,
+	};
+	struct ipcshare__wire_region *regions;
+	struct ipcshare__blob_writer w;
+	int err = ipcshare__blob_begin(&w, args->n);
 
-	err = ipcshare__regions_describe(s->group->ctx, bufs, n, &d);
-	s->regions = d.regions;
-	s->nregions = d.nregions;
 	if (err)
 		return err;
-	if (d.failed)
-		s->bad = *ipcshare_last_error();
-	wire = calloc(d.nregions + 1, sizeof(*wire));
-	if (!wire)
-		return ipcshare__fail_errno(ENOMEM, "share", "%u regions", d.nregions);
-	regions_publish(s, n, flags, wire);
-	blob = ipcshare__blob_finish(s->blob, n, wire, d.nregions, (uint32_t)s->group->rank,
-				     s->group->ctx->identity.endpoint);
-	free(wire);
-	if (!blob)
-		return ipcshare__fail_errno(ENOMEM, "share", "%zu descriptors", n);
-	s->blob = blob;
-	return 0;
+	buffers_add(s, args->bufs, args->n, &w);
+	regions = malloc((s->describer.nheld + 1) * sizeof(*regions));
+	if (regions) {
+		frame.regions = regions;
+		frame.nregions = regions_fill(s, regions);
+		err = ipcshare__blob_finish(&w, &frame);
+	} else {
+		err = ipcshare__fail_errno(ENOMEM, "share", "%u regions", s->describer.nheld);
+	}
+	free(regions);
+	s->blob = w.blob;
+	return err;
 }
 
-int ipcshare__share_make(struct ipcshare_group *g, const struct ipcshare_buf *bufs, size_t n,
-			 unsigned flags, struct ipcshare_share **out)
+int ipcshare__share_make(struct ipcshare_group *g, const struct ipcshare__share_args *args,
+			 struct ipcshare_share **out)
 {
 	struct ipcshare_share *s = calloc(1, sizeof(*s));
 	int err;
 
-	if (s)
-		s->blob = ipcshare__blob_new(n);
-	if (!s || !s->blob) {
-		free(s);
-		return ipcshare__fail_errno(ENOMEM, "share", "%zu descriptors", n);
-	}
+	if (!s)
+		return ipcshare__fail_errno(ENOMEM, "share", "a share");
 	s->group = g;
+	s->collective = args->collective;
+	s->lazy = args->flags & IPCSHARE_LAZY;
+	s->describer.group = g;
+	s->describer.flags = args->flags & IPCSHARE__BUFFER_FLAGS;
 	atomic_fetch_add(&g->children, 1);
-	err = share_fill(s, bufs, n, flags);
+	err = share_fill(s, args);
 	if (err)
 		ipcshare__share_delete(s);
 	else
@@ -119,84 +123,15 @@ int ipcshare__share_make(struct ipcshare_group *g, const struct ipcshare_buf *bu
 
 void ipcshare__share_delete(struct ipcshare_share *s)
 {
-	for (uint32_t i = 0; i < s->nregions; i++)
-		ipcshare__region_drop(s->group->ctx, s->regions[i]);
+	if (!s)
+		return;
+	ipcshare__describer_end(&s->describer);
 	atomic_fetch_sub(&s->group->children, 1);
-	free(s->regions);
 	free(s->blob);
 	free(s);
 }
 
 /* ---- The collective form ---- */
-
-/* Where each blob will be in the bytes of all; PROTOCOL if a length can't be. */
-static int lens_sum(const uint64_t *announced, int nranks, size_t *lens, size_t *total)
-{
-	*total = 0;
-	for (int r = 0; r < nranks; r++) {
-		if (announced[r] % IPCSHARE__BLOB_ALIGN || announced[r] > PTRDIFF_MAX - *total) {
-			ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "share", "",
-				       "the rank announced a blob of %ju bytes",
-				       (uintmax_t)announced[r]);
-			ipcshare__fail_at(r, -1);
-			return IPCSHARE_ERR_PROTOCOL;
-		}
-		lens[r] = (size_t)announced[r];
-		*total += lens[r];
-	}
-	return 0;
-}
-
-/* Scratch of one collective share, allocated in one piece. */
-struct exchange {
-	uint64_t *announced; /* nranks of each */
-	size_t *lens;
-	const void **blobs;
-};
-
-static int exchange_alloc(int nranks, struct exchange *x)
-{
-	size_t n = (size_t)nranks;
-	uint64_t *words = calloc(3 * n, sizeof(uint64_t));
-
-	_Static_assert(sizeof(size_t) == 8 && sizeof(void *) == 8, "64-bit machines only");
-	if (!words)
-		return ipcshare__fail_errno(ENOMEM, "share", "the exchange");
-	x->announced = words;
-	x->lens = (size_t *)(words + n);
-	x->blobs = (const void **)(words + 2 * n);
-	return 0;
-}
-
-/* Everybody's blob, in one piece of memory that x->blobs point into; the caller frees *bytes. */
-static int blobs_exchange(struct ipcshare_share *s, struct exchange *x, unsigned char **bytes)
-{
-	struct ipcshare_group *g = s->group;
-	size_t total, at = 0;
-	int err;
-
-	err = lens_sum(x->announced, g->size, x->lens, &total);
-	if (err)
-		return ipcshare__exchange_quit(g, err);
-	*bytes = malloc(total);
-	if (!*bytes)
-		return ipcshare__exchange_quit(
-			g, ipcshare__fail_errno(ENOMEM, "share", "%zu bytes of descriptors", total));
-	for (int r = 0; r < g->size; r++) {
-		x->blobs[r] = *bytes + at;
-		at += x->lens[r];
-	}
-	return ipcshare__exchange_v(g, s->blob, *bytes, x->lens);
-}
-
-static uint64_t sum(const uint64_t *values, int n)
-{
-	uint64_t total = 0;
-
-	for (int i = 0; i < n; i++)
-		total += values[i];
-	return total;
-}
 
 /*
  * The verdict is against it, on every rank. All let go of their mappings before any returns, so that
@@ -214,154 +149,49 @@ static void set_give_up(struct ipcshare_group *g, struct ipcshare_set *set)
 }
 
 /* The set of this rank, and whether all ranks are content with theirs. */
-static int set_agree(struct ipcshare_share *s, struct exchange *x, uint32_t flags,
+static int set_agree(struct ipcshare_share *s, struct ipcshare__meeting *m,
 		     struct ipcshare_set **out)
 {
-	struct ipcshare_group *g = s->group;
 	struct ipcshare_error bad = { .status = 0 };
 	struct ipcshare_set *set = NULL;
+	uint64_t failures;
 	int status, err;
 
-	status = ipcshare__set_make(s, x->blobs, x->lens, &set, &bad);
-	if (!status && bad.status && flags & IPCSHARE_ALL_OR_NOTHING) {
-		ipcshare__error_restore(&bad);
-		status = bad.status;
-	}
-	err = ipcshare__agree(g, IPCSHARE__COLL_VERDICT, status, NULL,
-			      set ? ipcshare_set_failures(set) : 0, x->announced);
+	status = ipcshare__set_make(s, m->blobs, m->lens, &set, &bad);
+	failures = set ? ipcshare_set_failures(set) : 0;
+	err = ipcshare__meeting_end(m, s, status, &bad, &failures, NULL);
 	if (err) {
-		set_give_up(g, set);
+		set_give_up(s->group, set);
 		return err;
 	}
-	ipcshare__set_agreed(set, sum(x->announced, g->size));
+	ipcshare__set_agreed(set, failures);
 	*out = set;
 	return 0;
-}
-
-static int share_exchange(struct ipcshare_share *s, struct exchange *x, uint32_t flags,
-			  struct ipcshare_set **out)
-{
-	unsigned char *bytes = NULL;
-	int err = blobs_exchange(s, x, &bytes);
-
-	if (!err)
-		err = set_agree(s, x, flags, out);
-	free(bytes);
-	return err;
 }
 
 int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, size_t n,
 		   unsigned flags, struct ipcshare_set **out)
 {
+	struct ipcshare__share_args args = {
+		.bufs = bufs, .n = n, .flags = flags, .collective = true,
+	};
 	struct ipcshare_share *s = NULL;
-	struct exchange x = { NULL, NULL, NULL };
-	uint32_t agreed = flags;
+	struct ipcshare__meeting m = { NULL };
 	int err = ipcshare__group_check(g, "share"), status;
 
 	if (err)
 		return err;
-	status = out ? arguments_check(bufs, n, flags, BUFFER_FLAGS | IPCSHARE_ALL_OR_NOTHING)
+	status = out ? ipcshare__share_check(&args, IPCSHARE__BUFFER_FLAGS |
+							    IPCSHARE_ALL_OR_NOTHING | IPCSHARE_LAZY)
 		     : ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "", "out is NULL");
 	if (!status)
-		status = exchange_alloc(g->size, &x);
+		status = ipcshare__meeting_init(&m, g->size, flags);
 	if (!status)
-		status = ipcshare__share_make(g, bufs, n, flags, &s);
-	err = ipcshare__agree(g, IPCSHARE__COLL_SHARE, status, &agreed, s ? s->blob->bytes : 0,
-			      x.announced);
+		status = ipcshare__share_make(g, &args, &s);
+	err = ipcshare__meeting_hold(&m, g, IPCSHARE__COLL_SHARE, status, s);
 	if (!err)
-		err = share_exchange(s, &x, agreed, out);
-	if (s) {
-		struct ipcshare_error why = *ipcshare_last_error();
-
-		ipcshare__share_delete(s);
-		ipcshare__error_restore(&why);
-	}
-	free(x.announced);
-	return err;
-}
-
-/* ---- The split form ---- */
-
-static void share_abandon(struct ipcshare__owned *owned)
-{
-	struct ipcshare_share *s = (struct ipcshare_share *)owned;
-
-	ipcshare__handle_remove(s);
-	free(s->regions);
-	free(s->blob);
-	free(s);
-}
-
-int ipcshare_share_begin(struct ipcshare_group *g, const struct ipcshare_buf *bufs, size_t n,
-			 unsigned flags, struct ipcshare_share **out, const void **blob, size_t *len)
-{
-	struct ipcshare_share *s;
-	int err = ipcshare__group_check(g, "share");
-
-	if (err)
-		return err;
-	if (!out || !blob || !len)
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "", "out, blob or len is NULL");
-	err = arguments_check(bufs, n, flags, BUFFER_FLAGS);
-	if (!err)
-		err = ipcshare__share_make(g, bufs, n, flags, &s);
-	if (err)
-		return err;
-	err = ipcshare__handle_add(s, IPCSHARE__HANDLE_SHARE);
-	if (err) {
-		ipcshare__share_delete(s);
-		return err;
-	}
-	ipcshare__owned_add(g->ctx, &s->owned, share_abandon);
-	*out = s;
-	*blob = s->blob;
-	*len = s->blob->bytes;
-	return 0;
-}
-
-static void share_end(struct ipcshare_share *s)
-{
-	ipcshare__handle_remove(s);
-	ipcshare__owned_remove(s->group->ctx, &s->owned);
+		err = set_agree(s, &m, out);
 	ipcshare__share_delete(s);
-}
-
-static int share_check(const struct ipcshare_share *s)
-{
-	int err = ipcshare__handle_check(s, IPCSHARE__HANDLE_SHARE, "share");
-
-	return err ? err : ipcshare__group_check(s->group, "share");
-}
-
-int ipcshare_share_complete(struct ipcshare_share *s, const void *const *blobs, const size_t *lens,
-			    struct ipcshare_set **out)
-{
-	struct ipcshare_error bad = { .status = 0 };
-	int err = share_check(s);
-
-	if (err)
-		return err;
-	if (!blobs || !lens || !out)
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "",
-				      "blobs, lens or out is NULL");
-	for (int r = 0; r < s->group->size; r++)
-		if (!blobs[r])
-			return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "",
-					      "the blob of rank %d is NULL", r);
-	err = ipcshare__set_make(s, blobs, lens, out, &bad);
-	if (!err)
-		share_end(s);
-	return err;
-}
-
-int ipcshare_share_cancel(struct ipcshare_share *s)
-{
-	int err;
-
-	if (!s)
-		return 0;
-	err = share_check(s);
-	if (!err)
-		share_end(s);
+	ipcshare__meeting_free(&m);
 	return err;
 }

@@ -1,37 +1,64 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A share is one rank's part while it is on its way: buffers described, regions held, a blob to send.
- * A set is what comes of the blobs of all ranks.
  */
 #ifndef IPCSHARE_GROUP_SHARE_H
 #define IPCSHARE_GROUP_SHARE_H
 
 #include "group/blob.h"
-#include "group/group.h"
+#include "group/describe.h"
+
+#define IPCSHARE__BUFFER_FLAGS (IPCSHARE_READ_ONLY | IPCSHARE_SHARE_OPEN)
 
 struct ipcshare_share {
 	struct ipcshare__owned owned;
 	struct ipcshare_group *group;
+	struct ipcshare__describer describer; /* holds the regions */
 	struct ipcshare__wire_blob *blob;
-	struct ipcshare__region **regions; /* held; in the order of the blob */
-	uint32_t nregions;
+	bool collective; /* its peers remember regions: only new ones are in the blob */
+	bool lazy;
 	struct ipcshare_error bad; /* of the first buffer that failed here; status 0: none did */
 };
 
+struct ipcshare__share_args {
+	const struct ipcshare_buf *bufs;
+	size_t n;
+	unsigned flags;
+	bool collective;
+	uint64_t set; /* an update: serial of the set, and which of its buffers these are to be */
+	const size_t *indices;
+};
+
+/* IPCSHARE_ERR_INVALID for what can't be passed; @known are the flags that can. */
+int ipcshare__share_check(const struct ipcshare__share_args *args, unsigned known);
 /* Describe, export and whitelist. Buffers that fail are marked, in the blob and in @bad. */
-int ipcshare__share_make(struct ipcshare_group *group, const struct ipcshare_buf *bufs, size_t n,
-			 unsigned flags, struct ipcshare_share **out);
-/* Let go of the regions and free it. */
+int ipcshare__share_make(struct ipcshare_group *group, const struct ipcshare__share_args *args,
+			 struct ipcshare_share **out);
+/* Let go of the regions and free it. NULL does nothing; leaves the last error as it is. */
 void ipcshare__share_delete(struct ipcshare_share *share);
 
+/* ---- The collective form: share or update ---- */
+
+/* The blobs of all ranks, and room for one number of each. */
+struct ipcshare__meeting {
+	uint64_t *values; /* nranks of each */
+	size_t *lens;
+	const void **blobs;
+	unsigned char *bytes; /* what they point into */
+	uint32_t flags; /* of the caller; of all ranks, or-ed, once they have met */
+};
+
+int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned flags);
+void ipcshare__meeting_free(struct ipcshare__meeting *m);
+/* Begin collective @which with @status of ours, and get everybody's blob. */
+int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *group,
+			   enum ipcshare__collective which, int status,
+			   const struct ipcshare_share *share);
 /*
- * The set that the blobs of all ranks make. On success it takes over the share's regions. @bad is
- * the first failure of a buffer that this rank has to report: its own, or one it could not import.
+ * Are all ranks content? @bad is what they hold against it if one of them wants all or nothing. Regions
+ * that were sent are known then. *@failures: this rank's, then the sum. *@flags are or-ed.
  */
-int ipcshare__set_make(struct ipcshare_share *share, const void *const *blobs, const size_t *lens,
-		       struct ipcshare_set **out, struct ipcshare_error *bad);
-/* For the collective form: what all ranks counted; and that it is to be freed together. */
-void ipcshare__set_agreed(struct ipcshare_set *set, uint64_t failures);
-void ipcshare__set_delete(struct ipcshare_set *set);
+int ipcshare__meeting_end(struct ipcshare__meeting *m, const struct ipcshare_share *share, int status,
+			  const struct ipcshare_error *bad, uint64_t *failures, uint32_t *flags);
 
 #endif

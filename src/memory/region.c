@@ -389,29 +389,21 @@ void ipcshare__regions_abandon(struct ipcshare_ctx *ctx)
 
 /* ---- Find and hold ---- */
 
-static bool inside(const struct ipcshare__region *r, const void *ptr)
-{
-	uintptr_t base = (uintptr_t)r->mem.base;
-
-	return (uintptr_t)ptr >= base && (uintptr_t)ptr - base < r->mem.length;
-}
-
 /* The region that holds all of the buffer, or the status and detail why not; locked. */
 static int region_of(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,
-		     struct ipcshare__region *last, struct ipcshare__region **out)
+		     struct ipcshare__region **out)
 {
+	struct ipcshare__region *r = region_at(ctx, ptr);
 	size_t offset;
 
-	if (!last || !inside(last, ptr))
-		last = region_at(ctx, ptr);
-	if (!last || last->freeing)
+	if (!r || r->freeing)
 		return not_ours(ctx, ptr, stage);
-	offset = (size_t)((const char *)ptr - (const char *)last->mem.base);
-	if (len > last->mem.length - offset)
+	offset = (size_t)((const char *)ptr - (const char *)r->mem.base);
+	if (len > r->mem.length - offset)
 		return ipcshare__fail(IPCSHARE_ERR_RANGE, stage, "",
 				      "%zu bytes at offset %zu of an allocation of %zu bytes", len,
-				      offset, last->mem.length);
-	*out = last;
+				      offset, r->mem.length);
+	*out = r;
 	return 0;
 }
 
@@ -421,7 +413,7 @@ int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len,
 	int err;
 
 	pthread_mutex_lock(&ctx->lock);
-	err = region_of(ctx, ptr, len, stage, NULL, out);
+	err = region_of(ctx, ptr, len, stage, out);
 	if (!err)
 		(*out)->users++;
 	pthread_mutex_unlock(&ctx->lock);
@@ -433,77 +425,6 @@ void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 	pthread_mutex_lock(&ctx->lock);
 	r->users--;
 	pthread_mutex_unlock(&ctx->lock);
-}
-
-static int ref_add(struct ipcshare__described *d, struct ipcshare__region *r)
-{
-	struct ipcshare__region **regions;
-	uint32_t capacity;
-
-	if (d->nregions == d->capacity) {
-		capacity = d->capacity ? 2 * d->capacity : 8;
-		regions = realloc(d->regions, capacity * sizeof(struct ipcshare__region *));
-		if (!regions)
-			return ipcshare__fail_errno(ENOMEM, "share", "the list of regions");
-		d->regions = regions;
-		d->capacity = capacity;
-	}
-	r->ref = d->nregions;
-	r->users++;
-	d->regions[d->nregions++] = r;
-	return 0;
-}
-
-static void describe_one(struct ipcshare__wire_descriptor *d, uint32_t ref, uint64_t offset,
-			 uint64_t length)
-{
-	*d = (struct ipcshare__wire_descriptor){
-		.ref = ref,
-		.offset_hi = (uint16_t)(offset >> 32),
-		.offset_lo = (uint32_t)offset,
-		.length_hi = (uint16_t)(length >> 32),
-		.length_lo = (uint32_t)length,
-	};
-}
-
-int ipcshare__regions_describe(struct ipcshare_ctx *ctx, const struct ipcshare_buf *bufs, size_t n,
-			       struct ipcshare__described *out)
-{
-	struct ipcshare_error first = { .status = 0 };
-	struct ipcshare__region *r = NULL;
-	uint64_t mark;
-	int err = 0;
-
-	pthread_mutex_lock(&ctx->lock);
-	mark = ++ctx->regions.mark;
-	for (size_t i = 0; i < n && !err; i++) {
-		struct ipcshare__wire_descriptor *d = &out->descriptors[i];
-		int status;
-
-		if (!bufs[i].len) {
-			describe_one(d, IPCSHARE__REF_EMPTY, 0, 0);
-			continue;
-		}
-		status = region_of(ctx, bufs[i].ptr, bufs[i].len, "share", r, &r);
-		if (status) {
-			ipcshare__fail_at(-1, (int64_t)i);
-			if (!first.status)
-				first = *ipcshare_last_error();
-			describe_one(d, IPCSHARE__REF_FAILED, (uint64_t)-status, 0);
-			out->failed++;
-			continue;
-		}
-		if (r->mark != mark) {
-			err = ref_add(out, r);
-			r->mark = mark;
-		}
-		describe_one(d, r->ref, (uint64_t)((char *)bufs[i].ptr - (char *)r->mem.start),
-			     bufs[i].len);
-	}
-	pthread_mutex_unlock(&ctx->lock);
-	if (!err && first.status)
-		ipcshare__error_restore(&first);
-	return err;
 }
 
 /* ---- Same process on both ends ---- */

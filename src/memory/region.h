@@ -31,9 +31,6 @@ struct ipcshare__region {
 	char key[IPCSHARE__KEY_SIZE];
 	struct ipcshare__told *told;
 	size_t ntold;
-	/* Scratch of ipcshare__regions_describe(), under the lock. */
-	uint64_t mark;
-	uint32_t ref;
 };
 
 struct ipcshare__region_slot {
@@ -46,20 +43,9 @@ struct ipcshare__regions {
 	struct ipcshare__index by_address;
 	struct ipcshare__region_slot *slots; /* by id */
 	uint32_t nslots, capacity, first_free;
-	uint64_t mark;
 };
 
 struct ipcshare_ctx;
-
-/* Buffers as descriptors, and the distinct regions they lie in, each held once. */
-struct ipcshare__described {
-	struct ipcshare__wire_descriptor *descriptors; /* the caller's, n of them */
-	struct ipcshare__region **regions; /* to be freed */
-	uint32_t nregions, capacity;
-	uint32_t failed; /* buffers that can't be shared: IPCSHARE__REF_FAILED */
-};
-int ipcshare__regions_describe(struct ipcshare_ctx *ctx, const struct ipcshare_buf *bufs, size_t n,
-			       struct ipcshare__described *out);
 
 /* The region that holds ptr .. ptr + len, held until ipcshare__region_drop(). */
 int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,

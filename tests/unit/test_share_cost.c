@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What shares cost: backend calls, and what is held after many of them. */
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "group/share.h"
 #include "team.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -56,6 +58,105 @@ static void shares_many(struct test_rank *me, void *arg)
 static void ten_thousand_buffers_are_one_export_and_one_import(void)
 {
 	test_ranks(4, shares_many, NULL);
+}
+
+/* What a collective share of @bufs would send now: regions, descriptors and bytes. */
+static struct ipcshare__wire_blob blob_of(struct team *t, const struct ipcshare_buf *bufs, size_t n,
+					  bool collective)
+{
+	struct ipcshare__share_args args = { .bufs = bufs, .n = n, .collective = collective };
+	struct ipcshare__wire_blob head;
+	struct ipcshare_share *s;
+
+	REQUIRE_OK(ipcshare__share_make(t->group, &args, &s));
+	head = *s->blob;
+	ipcshare__share_delete(s);
+	return head;
+}
+
+static void tells_of_regions(struct test_rank *me, void *arg)
+{
+	struct ipcshare_buf bufs[30], bad[2], after;
+	struct ipcshare__wire_blob b;
+	struct ipcshare_set *set;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	for (size_t i = 0; i < 30; i++) /* ten in each of three, evenly */
+		bufs[i] = (struct ipcshare_buf){
+			i % 10 ? (char *)bufs[i - 1].ptr + 64 : team_alloc(t.ctx, 640), 60,
+		};
+	b = blob_of(&t, bufs, 20, true);
+	CHECK_INT(b.nregions, 2);
+	CHECK_INT(b.ndescriptors, 4); /* two runs */
+	CHECK_INT(blob_of(&t, bufs, 20, true).nregions, 2); /* nobody has heard it yet */
+	/* A share that fails tells nobody either. */
+	bad[0] = bufs[0];
+	bad[1] = (struct ipcshare_buf){ &t, 1 };
+	CHECK_FAILS(ipcshare_share(t.group, bad, 2, IPCSHARE_ALL_OR_NOTHING, &set),
+		    IPCSHARE_ERR_NOT_SHAREABLE);
+	CHECK_INT(blob_of(&t, bufs, 20, true).nregions, 2);
+	CHECK_STATUS(ipcshare_set_free(team_share(&t, bufs, 20, 0)), 0);
+	b = blob_of(&t, bufs, 20, true);
+	CHECK_INT(b.nregions, 0);
+	CHECK_INT(b.bytes, 64 + 2 * 32); /* the head, and 32 bytes for each run */
+	CHECK_INT(blob_of(&t, bufs, 30, true).nregions, 1); /* the third is new */
+	b = blob_of(&t, bufs, 30, false); /* what the user carries stands for itself */
+	CHECK_INT(b.nregions, 3);
+	/* The next allocation gets the id of one that was freed: that has to be told. */
+	CHECK_STATUS(ipcshare_free(t.ctx, bufs[0].ptr), 0);
+	after = (struct ipcshare_buf){ team_alloc(t.ctx, 640), 640 };
+	team_fill(after.ptr, after.len, t.rank, 7);
+	CHECK_INT(blob_of(&t, &after, 1, true).nregions, 1);
+	set = team_share(&t, &after, 1, IPCSHARE_ALL_OR_NOTHING);
+	team_check(ipcshare_ptr(set, !t.rank, 0), after.len, !t.rank, 7);
+	CHECK_INT(blob_of(&t, &after, 1, true).nregions, 0);
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	team_leave(&t);
+}
+
+static void a_group_is_told_of_a_region_once(void)
+{
+	test_ranks(2, tells_of_regions, NULL);
+}
+
+/* ---- What a set holds ---- */
+
+#define HELD 100000
+
+static void weighs_sets(struct test_rank *me, void *arg)
+{
+	const unsigned flags[] = { 0, IPCSHARE_LAZY };
+	struct ipcshare_buf *bufs = malloc(HELD * sizeof(*bufs));
+	struct team t;
+	char *p;
+
+	(void)arg;
+	team_join(me, &t);
+	p = team_alloc(t.ctx, HELD * 16);
+	for (size_t i = 0; i < HELD; i++) /* no runs: every other one the other way round */
+		bufs[i] = (struct ipcshare_buf){ p + 16 * (i % 2 ? i : HELD - 2 - i), 16 };
+	CHECK_STATUS(ipcshare_set_free(team_share(&t, bufs, HELD, 0)), 0);
+	for (int i = 0; i < 2; i++) {
+		struct mallinfo2 before = mallinfo2(), after;
+		struct ipcshare_set *set = team_share(&t, bufs, HELD, flags[i]);
+		size_t held;
+
+		after = mallinfo2();
+		held = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
+		CHECK(held <= (size_t)HELD * (24 * (size_t)t.nranks + 64), "%zu bytes a buffer",
+		      held / HELD);
+		CHECK_INT(ipcshare_count(set, !t.rank), HELD);
+		CHECK_STATUS(ipcshare_set_free(set), 0);
+	}
+	free(bufs);
+	team_leave(&t);
+}
+
+static void a_buffer_costs_24_bytes_a_rank_and_64(void)
+{
+	test_ranks(4, weighs_sets, NULL);
 }
 
 /* More allocations than a message of the broker has room for. */
@@ -208,5 +309,7 @@ TEST_SUITE(share_cost, NULL, NULL,
 	TEST(a_thousand_shares_leave_nothing),
 	TEST(a_hundred_allocations_shared_and_freed_leave_nothing),
 	TEST(ten_thousand_buffers_are_one_export_and_one_import),
+	TEST(a_group_is_told_of_a_region_once),
+	TEST(a_buffer_costs_24_bytes_a_rank_and_64),
 	TEST(hundreds_of_allocations_are_imported_in_batches),
 	TEST(two_threads_share_one_allocation_in_two_groups));

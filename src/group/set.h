@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A set: what comes of the blobs of all ranks. */
+#ifndef IPCSHARE_GROUP_SET_H
+#define IPCSHARE_GROUP_SET_H
+
+#include "group/row.h"
+#include "group/share.h"
+
+struct ipcshare__set {
+	struct ipcshare_set open; /* first: what users see */
+	struct ipcshare__owned owned;
+	struct ipcshare_group *group;
+	struct ipcshare__row *rows; /* by rank */
+	struct ipcshare_row *open_rows;
+	bool lazy; /* peers' rows are */
+	uint64_t failures;
+	uint64_t serial; /* of the group's collective sets; 0: not collective */
+	uint64_t version; /* how often it was updated */
+	/*
+	 * What ipcshare_ptr_lazy() maps while other cells are updated, and the tables on devices. Taken
+	 * before ctx->lock, and held by no backend call but copies of the latter.
+	 */
+	pthread_mutex_t lock;
+};
+
+static inline struct ipcshare__set *ipcshare__set_of(const struct ipcshare_set *open)
+{
+	return (struct ipcshare__set *)open;
+}
+
+/* The set and its group are alive. */
+int ipcshare__set_check(const struct ipcshare_set *set, const char *stage);
+static inline struct ipcshare_group *ipcshare__set_group(const struct ipcshare_set *set)
+{
+	return ipcshare__set_of(set)->group;
+}
+/* Not the same as before: pointers may be others. */
+static inline uint64_t ipcshare__set_version(const struct ipcshare_set *set)
+{
+	return __atomic_load_n(&ipcshare__set_of(set)->version, __ATOMIC_RELAXED);
+}
+/* May bytes be written to buffer @i of @rank, which must exist? */
+static inline bool ipcshare__set_writable(const struct ipcshare_set *set, int rank, size_t i)
+{
+	const struct ipcshare__row *row = &ipcshare__set_of(set)->rows[rank];
+	uint32_t ref = row->cells.ref[i];
+
+	return rank == set->rank || ref & IPCSHARE__NO_REGION ||
+	       row->used[ref].access == IPCSHARE__READ_WRITE;
+}
+
+/*
+ * The set that the blobs of all ranks make. On success it takes over the share's regions. @bad is
+ * the first failure of a buffer that this rank has to report: its own, or one it could not import.
+ */
+int ipcshare__set_make(struct ipcshare_share *share, const void *const *blobs, const size_t *lens,
+		       struct ipcshare_set **out, struct ipcshare_error *bad);
+/* For the collective form: what all ranks counted; and that it is to be freed together. */
+void ipcshare__set_agreed(struct ipcshare_set *set, uint64_t failures);
+void ipcshare__set_delete(struct ipcshare_set *set);
+
+/* ---- Part: what one blob brings into a set (part.c) ---- */
+
+struct ipcshare__part {
+	struct ipcshare__blob blob;
+	struct ipcshare__cells cells; /* settled, not counted yet */
+};
+
+/*
+ * Check @rank's blob for @set (@serial: which one it must be for, 0 a new one), and map what is new
+ * to the row. @bad as above. 0 also if regions could not be mapped. ipcshare__part_free() either way.
+ */
+int ipcshare__part_make(struct ipcshare__set *set, struct ipcshare_share *share, int rank,
+			uint64_t serial, const void *bytes, size_t len, struct ipcshare__part *part,
+			struct ipcshare_error *bad);
+void ipcshare__part_free(struct ipcshare__part *part);
+
+/* ---- Tables on the device (table.c) ---- */
+
+/* Copy a row's pointers to its table, if there is one. */
+int ipcshare__table_refresh(struct ipcshare__set *set, int rank);
+void ipcshare__table_free(struct ipcshare__set *set, int rank);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The split form: the caller moves the blobs, and nothing is collective. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/handle.h"
+#include "group/set.h"
+
+static void share_abandon(struct ipcshare__owned *owned)
+{
+	struct ipcshare_share *s = (struct ipcshare_share *)owned;
+
+	ipcshare__handle_remove(s);
+	free(s->describer.held);
+	ipcshare__idmap_clear(&s->describer.by_id);
+	free(s->blob);
+	free(s);
+}
+
+int ipcshare_share_begin(struct ipcshare_group *g, const struct ipcshare_buf *bufs, size_t n,
+			 unsigned flags, struct ipcshare_share **out, const void **blob, size_t *len)
+{
+	struct ipcshare__share_args args = { .bufs = bufs, .n = n, .flags = flags };
+	struct ipcshare_share *s;
+	int err = ipcshare__group_check(g, "share");
+
+	if (err)
+		return err;
+	if (!out || !blob || !len)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "", "out, blob or len is NULL");
+	err = ipcshare__share_check(&args, IPCSHARE__BUFFER_FLAGS);
+	if (!err)
+		err = ipcshare__share_make(g, &args, &s);
+	if (err)
+		return err;
+	err = ipcshare__handle_add(s, IPCSHARE__HANDLE_SHARE);
+	if (err) {
+		ipcshare__share_delete(s);
+		return err;
+	}
+	ipcshare__owned_add(g->ctx, &s->owned, share_abandon);
+	*out = s;
+	*blob = s->blob;
+	*len = s->blob->bytes;
+	return 0;
+}
+
+static void share_end(struct ipcshare_share *s)
+{
+	ipcshare__handle_remove(s);
+	ipcshare__owned_remove(s->group->ctx, &s->owned);
+	ipcshare__share_delete(s);
+}
+
+static int share_check(const struct ipcshare_share *s)
+{
+	int err = ipcshare__handle_check(s, IPCSHARE__HANDLE_SHARE, "share");
+
+	return err ? err : ipcshare__group_check(s->group, "share");
+}
+
+int ipcshare_share_complete(struct ipcshare_share *s, const void *const *blobs, const size_t *lens,
+			    struct ipcshare_set **out)
+{
+	struct ipcshare_error bad = { .status = 0 };
+	int err = share_check(s);
+
+	if (err)
+		return err;
+	if (!blobs || !lens || !out)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "",
+				      "blobs, lens or out is NULL");
+	for (int r = 0; r < s->group->size; r++)
+		if (!blobs[r])
+			return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "",
+					      "the blob of rank %d is NULL", r);
+	err = ipcshare__set_make(s, blobs, lens, out, &bad);
+	if (!err)
+		share_end(s);
+	return err;
+}
+
+int ipcshare_share_cancel(struct ipcshare_share *s)
+{
+	int err;
+
+	if (!s)
+		return 0;
+	err = share_check(s);
+	if (!err)
+		share_end(s);
+	return err;
+}
