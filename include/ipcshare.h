@@ -426,9 +426,11 @@ struct ipcshare_buf {
 					 * shared with a whitelist any more (ERR_OPEN_EXPORT), nor the
 					 * other way round. */
 #define IPCSHARE_ALL_OR_NOTHING 0x4u	/* one bad buffer on any rank fails the whole share; only
-					 * for ipcshare_share(), and set by any rank */
-#define IPCSHARE_LAZY 0x8u		/* only for ipcshare_share(): the caller maps nothing yet.
-					 * Concerns the caller alone. */
+					 * for ipcshare_share() and ipcshare_set_update(), and
+					 * set by any rank */
+#define IPCSHARE_LAZY 0x8u		/* only for ipcshare_share(): the caller maps nothing yet,
+					 * but what it asks for with ipcshare_ptr_lazy(), and that
+					 * then. Concerns the caller alone. */
 
 /* A row of a set: the buffers of one rank. */
 struct ipcshare_row {
@@ -503,6 +505,15 @@ static inline void *ipcshare_ptr(const struct ipcshare_set *set, int rank, size_
 	return __atomic_load_n(&row->ptr[i], __ATOMIC_RELAXED); /* ipcshare_ptr_lazy() may fill it */
 }
 
+/**
+ * ipcshare_ptr_lazy - the same, and in a set made with IPCSHARE_LAZY maps what is not mapped yet
+ *
+ * The first call for a buffer imports its allocation, if no other buffer did; later ones cost what
+ * ipcshare_ptr() does. After a failure the next call tries again. Threads: any. Works on every set.
+ * Return: the pointer; NULL for length 0, or on failure, which the last error explains
+ */
+IPCSHARE_API void *ipcshare_ptr_lazy(struct ipcshare_set *set, int rank, size_t i);
+
 /** ipcshare_len - its length in bytes; 0 if @rank or @i is out of range */
 static inline size_t ipcshare_len(const struct ipcshare_set *set, int rank, size_t i)
 {
@@ -548,6 +559,62 @@ static inline const struct ipcshare_row *ipcshare_table(const struct ipcshare_se
  * Return: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_CLOSED; what ipcshare_copy() returns
  */
 IPCSHARE_API int ipcshare_table_device(struct ipcshare_set *set, int rank, void *const **out);
+
+/**
+ * ipcshare_set_update - exchange k of the caller's buffers for others; collective
+ * @index: @k different numbers of buffers of this rank, below ipcshare_count()
+ * @bufs: what stands there from now on, as in ipcshare_share()
+ * @k: may be 0, and another on each rank
+ * @flags: IPCSHARE_READ_ONLY, IPCSHARE_SHARE_OPEN, IPCSHARE_ALL_OR_NOTHING as in ipcshare_share()
+ *
+ * Only what changes is sent. Nobody may use the buffers concerned during the call, nor describe or
+ * resolve any of this set; pointers of all other buffers stay as they are. Allocations that no buffer
+ * of the set lies in any more are let go on every rank, so their owner may free them afterwards. Only
+ * for sets of ipcshare_share().
+ *
+ * Return: as ipcshare_share(); ERR_INVALID also if an index is out of range or given twice;
+ *         ERR_MISMATCH the ranks update different sets. On failure the set is as it was, on every
+ *         rank.
+ * Cost:   three exchanges, one more if something is let go; up to 20 bytes sent per changed buffer.
+ */
+IPCSHARE_API int ipcshare_set_update(struct ipcshare_set *set, const size_t *index,
+				     const struct ipcshare_buf *bufs, size_t k, unsigned flags);
+
+/*
+ * A buffer in 16 bytes that every rank of a set understands: for messages, queues and shared memory.
+ * All zero is a buffer of length 0.
+ */
+struct ipcshare_descriptor {
+	unsigned char bytes[16];
+};
+
+/**
+ * ipcshare_describe - own addresses as descriptors
+ * @bufs: @n buffers inside allocations that the caller shared in this set, not necessarily those
+ *        buffers
+ *
+ * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE not in an allocation of the set; ERR_RANGE; ERR_CLOSED. The
+ *         last error names the first bad buffer; @out is untouched.
+ * Threads: any, but not during ipcshare_set_update() of the set.
+ * Cost:   some nanoseconds a buffer.
+ */
+IPCSHARE_API int ipcshare_describe(struct ipcshare_set *set, const struct ipcshare_buf *bufs,
+				   size_t n, struct ipcshare_descriptor *out);
+
+/**
+ * ipcshare_resolve - descriptors of @rank as pointers here
+ * @ptrs, @lens: @n entries each; @lens may be NULL
+ *
+ * Return: 0; ERR_INVALID; ERR_PROTOCOL malformed; ERR_STALE of memory that is not in the set;
+ *         ERR_RANGE; why the memory can't be used here; ERR_CLOSED. The last error names the first
+ *         bad one; outputs are untouched.
+ * Threads: any, but not during ipcshare_set_update() of the set.
+ * Cost:   some nanoseconds a descriptor, without lock or system call; but what a lazy set has not
+ *         mapped yet is mapped.
+ */
+IPCSHARE_API int ipcshare_resolve(struct ipcshare_set *set, int rank,
+				  const struct ipcshare_descriptor *in, size_t n, void **ptrs,
+				  size_t *lens);
 
 /*
  * The split form, for callers that move the bytes themselves. Local, not collective: each rank calls
