@@ -8,6 +8,8 @@
 #ifndef IPCSHARE_BACKEND_BACKEND_H
 #define IPCSHARE_BACKEND_BACKEND_H
 
+#include <stdbool.h>
+
 #include "base/config.h"
 #include "base/wire.h"
 
@@ -84,6 +86,7 @@ struct ipcshare__backend_ops {
 	const char *text; /* one line for ipcshare-info */
 	enum ipcshare__backend_id id;
 	size_t ids_per_allow; /* driver calls an allow() takes: one per so many ids; 0: one in all */
+	bool direct; /* its memory is the CPU's own: a copy is a memcpy(), and there are no streams */
 	/* Can it work here? 0, or IPCSHARE_ERR_NO_BACKEND with the reason as the last error. */
 	int (*probe)(const struct ipcshare__config *config);
 	int (*open)(const struct ipcshare__backend_args *args, struct ipcshare__backend **out);
@@ -133,11 +136,13 @@ struct ipcshare__backend_ops {
 			   size_t n, struct ipcshare__stream *stream);
 	/*
 	 * The same pieces again and again, worked out once. Addresses are kept, bytes are read at
-	 * each run, which blocks. To be freed before any memory in it is.
+	 * each run; @stream as above. To be freed before any memory in it is, and after whatever
+	 * stream it was run on has been waited for.
 	 */
 	int (*plan_create)(struct ipcshare__backend *be, const struct ipcshare__piece *pieces,
 			   size_t n, struct ipcshare__plan **out);
-	int (*plan_run)(struct ipcshare__backend *be, struct ipcshare__plan *plan);
+	int (*plan_run)(struct ipcshare__backend *be, struct ipcshare__plan *plan,
+			struct ipcshare__stream *stream);
 	void (*plan_free)(struct ipcshare__backend *be, struct ipcshare__plan *plan);
 
 	/* Queues of the device. Everywhere else a NULL stream is one of the backend's own. */

@@ -326,21 +326,27 @@ static void owns_and_alters(struct side *s)
 	take_back(s, &mem);
 }
 
-static void runs_twice(struct side *s, struct view *v, struct ipcshare__plan *plan)
+/* What lay in the first 4096 bytes is 0xee now. */
+static void view_altered(struct view *v)
 {
-	CHECK_STATUS(s->ops->plan_run(s->be, plan), 0);
-	view_check(s, v);
-	test_signal(s->channel);
-	test_await(s->channel);
-	for (size_t i = 0; i < v->n; i++) { /* what lay in the first 4096 bytes is 0xee now */
+	for (size_t i = 0; i < v->n; i++) {
 		size_t from = (size_t)((const char *)v->pieces[i].src - (char *)v->from.base);
 		size_t to = (size_t)((char *)v->pieces[i].dst - (char *)v->to.base);
 
 		for (size_t k = 0; k < v->pieces[i].len && from + k < 4096; k++)
 			v->expected[to + k] = 0xee;
 	}
+}
+
+static void runs_twice(struct side *s, struct view *v, struct ipcshare__plan *plan)
+{
+	CHECK_STATUS(s->ops->plan_run(s->be, plan, NULL), 0);
+	view_check(s, v);
+	test_signal(s->channel);
+	test_await(s->channel);
+	view_altered(v);
 	counts_reset(s);
-	CHECK_STATUS(s->ops->plan_run(s->be, plan), 0);
+	CHECK_STATUS(s->ops->plan_run(s->be, plan, NULL), 0);
 }
 
 static void repeats_a_plan(struct side *s)
@@ -445,6 +451,93 @@ static void a_plan_may_have_pieces_on_the_host(void)
 	on_pair(.owner = owns_and_alters, .reader = plans_with_the_host);
 }
 
+/* Twice, with what the owner alters in between; nothing is waited for but the stream, at the end. */
+static void plan_on_a_stream(struct side *s, const char *rules, long replays, long single)
+{
+	struct view v = view_open(s);
+	struct ipcshare__stream *stream;
+	struct ipcshare__plan *plan;
+
+	pieces_irregular(&v, 200);
+	REQUIRE_OK(s->ops->stream_create(s->be, &stream));
+	REQUIRE_OK(s->ops->plan_create(s->be, v.pieces, v.n, &plan));
+	runtime_fail(s, rules);
+	for (int run = 0; run < 2; run++) {
+		counts_reset(s);
+		CHECK_STATUS(s->ops->plan_run(s->be, plan, stream), 0);
+		CHECK_COUNT(s, "aclmdlRIExecuteAsync", replays);
+		CHECK_COUNT(s, "aclrtMemcpyAsync", single);
+		CHECK_COUNT(s, "aclrtSynchronizeStream", 0);
+		CHECK_STATUS(s->ops->stream_synchronise(s->be, stream), 0);
+		view_check(s, &v);
+		if (run)
+			break;
+		test_signal(s->channel);
+		test_await(s->channel);
+		view_altered(&v);
+	}
+	runtime_fail(s, "");
+	s->ops->plan_free(s->be, plan);
+	s->ops->stream_destroy(s->be, stream);
+	view_close(s, &v);
+}
+
+static void replays_on_a_stream(struct side *s)
+{
+	plan_on_a_stream(s, "", 1, 0);
+}
+
+static void a_plan_runs_on_a_stream_of_the_caller(void)
+{
+	on_pair(.owner = owns_and_alters, .reader = replays_on_a_stream);
+}
+
+static void copies_on_a_stream(struct side *s)
+{
+	plan_on_a_stream(s, "aclmdlRIExecuteAsync=207005", 1, 200);
+}
+
+static void a_plan_runs_on_a_stream_if_replay_fails(void)
+{
+	on_pair(.backend = "ascend", .owner = owns_and_alters, .reader = copies_on_a_stream);
+}
+
+/* What comes from the host is read by the time of the return, behind all that was in the stream. */
+static void plan_with_the_host_on_a_stream(struct side *s)
+{
+	struct view v = view_open(s);
+	struct ipcshare__stream *stream;
+	struct ipcshare__plan *plan;
+	unsigned char host[64];
+
+	view_piece(&v, 0, 500, 64);
+	memset(host, 0x77, sizeof(host));
+	v.pieces[v.n++] = (struct ipcshare__piece){ (char *)v.to.base + 96, host, sizeof(host) };
+	memset(v.expected + 96, 0x77, sizeof(host));
+	REQUIRE_OK(s->ops->stream_create(s->be, &stream));
+	REQUIRE_OK(s->ops->plan_create(s->be, v.pieces, v.n, &plan));
+	/* Copied in the stream before, and overwritten by the plan. */
+	CHECK_STATUS(s->ops->copy_pieces(s->be,
+					 &(struct ipcshare__piece){ (char *)v.to.base + 96,
+								    v.from.base, 64 },
+					 1, stream), 0);
+	counts_reset(s);
+	CHECK_STATUS(s->ops->plan_run(s->be, plan, stream), 0);
+	CHECK_COUNT(s, "aclrtSynchronizeStream", 1);
+	memset(host, 0, sizeof(host));
+	CHECK_STATUS(s->ops->stream_synchronise(s->be, stream), 0);
+	view_check(s, &v);
+	s->ops->plan_free(s->be, plan);
+	s->ops->stream_destroy(s->be, stream);
+	view_close(s, &v);
+}
+
+static void a_plan_on_a_stream_waits_for_bytes_of_the_host(void)
+{
+	on_pair(.owner = owns_the_pattern, .reader = plan_with_the_host_on_a_stream,
+		.set = "ASCENDCL_EMU_TASK_DELAY_US=2000");
+}
+
 TEST_SUITE(copies, NULL, NULL,
 	TEST(adjacent_cells_are_one_copy),
 	TEST(a_strided_run_is_one_call),
@@ -461,4 +554,7 @@ TEST_SUITE(copies, NULL, NULL,
 	TEST(a_plan_goes_on_if_a_recorded_copy_fails),
 	TEST(a_plan_goes_on_if_replay_fails),
 	TEST(a_plan_is_recorded_without_planes_too),
-	TEST(a_plan_may_have_pieces_on_the_host));
+	TEST(a_plan_may_have_pieces_on_the_host),
+	TEST(a_plan_runs_on_a_stream_of_the_caller),
+	TEST(a_plan_runs_on_a_stream_if_replay_fails),
+	TEST(a_plan_on_a_stream_waits_for_bytes_of_the_host));

@@ -351,7 +351,7 @@ static void program_uses_device_1(struct side *s)
 	piece = (struct ipcshare__piece){ mem.base, (char *)mem.base + 64, 64 };
 	STAYS(CHECK_STATUS(s->ops->copy_pieces(s->be, &piece, 1, NULL), 0));
 	STAYS(REQUIRE_OK(s->ops->plan_create(s->be, &piece, 1, &plan)));
-	STAYS(CHECK_STATUS(s->ops->plan_run(s->be, plan), 0));
+	STAYS(CHECK_STATUS(s->ops->plan_run(s->be, plan, NULL), 0));
 	STAYS(s->ops->plan_free(s->be, plan));
 	STAYS(REQUIRE_OK(s->ops->stream_create(s->be, &stream)));
 	STAYS(CHECK_STATUS(s->ops->stream_synchronise(s->be, stream), 0));

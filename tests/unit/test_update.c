@@ -295,6 +295,7 @@ static void outlives_an_updater(struct test_rank *me, void *arg)
 	static const int unchanged[N] = { 0 };
 	struct ipcshare_buf old[N], fresh[N];
 	const size_t index[] = { 1 };
+	struct ipcshare_bootstrap survivors;
 	struct ipcshare_set *set;
 	struct team t;
 
@@ -303,6 +304,8 @@ static void outlives_an_updater(struct test_rank *me, void *arg)
 	make_bufs(&t, old, 0);
 	make_bufs(&t, fresh, 100);
 	set = team_share(&t, old, N, 0);
+	if (t.rank != 1)
+		survivors = test_rank_bootstrap(me, 1, 1u << 0 | 1u << 2);
 	if (t.rank == 1)
 		raise(SIGKILL);
 	CHECK_FAILS(ipcshare_set_update(set, index, fresh, 1, 0), IPCSHARE_ERR_PEER_DEAD);
@@ -310,6 +313,7 @@ static void outlives_an_updater(struct test_rank *me, void *arg)
 	check_set(set, unchanged);
 	CHECK_FAILS(ipcshare_set_update(set, index, fresh, 1, 0), IPCSHARE_ERR_PEER_DEAD);
 	CHECK_FAILS(ipcshare_set_free(set), IPCSHARE_ERR_PEER_DEAD);
+	CHECK_INT(survivors.barrier(survivors.arg, NULL), 0); /* nobody has the other's memory mapped */
 	team_leave(&t);
 }
 

@@ -64,7 +64,8 @@ int ipcshare__ascend_copy_pieces(struct ipcshare__backend *be, const struct ipcs
 /* plan.c */
 int ipcshare__ascend_plan_create(struct ipcshare__backend *be, const struct ipcshare__piece *pieces,
 				 size_t n, struct ipcshare__plan **out);
-int ipcshare__ascend_plan_run(struct ipcshare__backend *be, struct ipcshare__plan *plan);
+int ipcshare__ascend_plan_run(struct ipcshare__backend *be, struct ipcshare__plan *plan,
+			      struct ipcshare__stream *stream);
 void ipcshare__ascend_plan_free(struct ipcshare__backend *be, struct ipcshare__plan *plan);
 
 /* notify.c */

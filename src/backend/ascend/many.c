@@ -249,24 +249,36 @@ static bool is_capturing(const struct acl *acl, acl_handle stream)
 	return status != ACL_CAPTURE_NONE;
 }
 
-/* What is in the stream before it comes first, so the host's bytes wait for that. */
-static int work_on_stream(struct ascend *a, const struct ascend_work *w, acl_handle stream)
+int ipcshare__work_rest_on(struct ascend *a, const struct ascend_work *w, acl_handle stream)
 {
 	struct ascend_lanes l = { .stream = { stream }, .n = 1 };
-	int err = 0;
+	int err;
 
-	l.counted = !is_capturing(a->device.acl, stream);
-	if (w->nrest && !l.counted)
+	if (!w->nrest)
+		return 0;
+	if (is_capturing(a->device.acl, stream))
 		return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "copy",
 				      "copy to and from the host before or after the capture",
 				      "%zu pieces have memory of the host at one end, and the stream "
 				      "is capturing",
 				      w->nrest);
-	if (w->nrest)
-		err = ipcshare__lane_wait(a, &l, 0);
-	if (!err)
-		err = ipcshare__work_rest(a, w);
-	return err ? err : ipcshare__work_issue(a, &l, w);
+	err = ipcshare__lane_wait(a, &l, 0);
+	return err ? err : ipcshare__work_rest(a, w);
+}
+
+int ipcshare__work_issue_on(struct ascend *a, const struct ascend_work *w, acl_handle stream)
+{
+	struct ascend_lanes l = { .stream = { stream }, .n = 1 };
+
+	l.counted = !is_capturing(a->device.acl, stream);
+	return ipcshare__work_issue(a, &l, w);
+}
+
+static int work_on_stream(struct ascend *a, const struct ascend_work *w, acl_handle stream)
+{
+	int err = ipcshare__work_rest_on(a, w, stream);
+
+	return err ? err : ipcshare__work_issue_on(a, w, stream);
 }
 
 int ipcshare__ascend_copy_pieces(struct ipcshare__backend *be, const struct ipcshare__piece *pieces,

@@ -21,6 +21,13 @@ int ipcshare__work_do(struct ascend *a, const struct ascend_work *w);
 /* The pieces with memory of the host at one end, done on return. */
 int ipcshare__work_rest(struct ascend *a, const struct ascend_work *w);
 
+/*
+ * The same on a stream of the caller. What is in the stream before it comes first, so the host's bytes
+ * wait for that; moves are only queued.
+ */
+int ipcshare__work_rest_on(struct ascend *a, const struct ascend_work *w, acl_handle stream);
+int ipcshare__work_issue_on(struct ascend *a, const struct ascend_work *w, acl_handle stream);
+
 /* Where moves are put, and how many tasks each stream may still have before it. */
 struct ascend_lanes {
 	acl_handle stream[ASCEND_STREAMS];

@@ -115,25 +115,45 @@ int ipcshare__ascend_plan_create(struct ipcshare__backend *be, const struct ipcs
 	return err;
 }
 
-static int plan_run(struct ascend *a, struct plan *p)
+/* Queue the recorded moves; false: they have to be issued one by one. */
+static bool replay(struct ascend *a, const struct plan *p, acl_handle stream)
 {
-	struct ascend_lanes l = { .stream = { a->device.stream }, .n = 1 };
-	int err, code;
+	int code;
 
 	if (!p->model)
+		return false;
+	code = a->device.acl->aclmdlRIExecuteAsync(p->model, stream);
+	if (!code)
+		return true;
+	/* other models may hold all queues */
+	ipcshare__log(IPCSHARE__LOG_INFO, "plan: aclmdlRIExecuteAsync returned %d (%s)", code,
+		      ipcshare__acl_name(code));
+	a->device.acl->aclGetRecentErrMsg();
+	return false;
+}
+
+static int plan_run(struct ascend *a, const struct plan *p)
+{
+	struct ascend_lanes l = { .stream = { a->device.stream }, .n = 1 };
+	int err;
+
+	if (!replay(a, p, a->device.stream))
 		return ipcshare__work_do(a, &p->work);
-	code = a->device.acl->aclmdlRIExecuteAsync(p->model, a->device.stream);
-	if (code) { /* other models may hold all queues */
-		ipcshare__log(IPCSHARE__LOG_INFO, "plan: aclmdlRIExecuteAsync returned %d (%s)",
-			      code, ipcshare__acl_name(code));
-		a->device.acl->aclGetRecentErrMsg();
-		return ipcshare__work_do(a, &p->work);
-	}
 	err = ipcshare__lane_wait(a, &l, 0);
 	return err ? err : ipcshare__work_rest(a, &p->work);
 }
 
-int ipcshare__ascend_plan_run(struct ipcshare__backend *be, struct ipcshare__plan *plan)
+static int plan_run_on(struct ascend *a, const struct plan *p, acl_handle stream)
+{
+	int err = ipcshare__work_rest_on(a, &p->work, stream);
+
+	if (err || replay(a, p, stream))
+		return err;
+	return ipcshare__work_issue_on(a, &p->work, stream);
+}
+
+int ipcshare__ascend_plan_run(struct ipcshare__backend *be, struct ipcshare__plan *plan,
+			      struct ipcshare__stream *stream)
 {
 	struct ascend *a = ipcshare__ascend_of(be);
 	struct ascend_entry entry;
@@ -142,7 +162,8 @@ int ipcshare__ascend_plan_run(struct ipcshare__backend *be, struct ipcshare__pla
 	if (err)
 		return err;
 	pthread_mutex_lock(&a->copy_lock);
-	err = plan_run(a, (struct plan *)plan);
+	err = stream ? plan_run_on(a, (struct plan *)plan, (acl_handle)stream)
+		     : plan_run(a, (struct plan *)plan);
 	pthread_mutex_unlock(&a->copy_lock);
 	ipcshare__ascend_leave(&a->device, &entry);
 	return err;

@@ -293,6 +293,7 @@ const struct ipcshare__backend_ops ipcshare__host_ops = {
 	.name = "host",
 	.text = "memory of this machine, in memfds",
 	.id = IPCSHARE__BACKEND_HOST,
+	.direct = true,
 	.probe = host_probe,
 	.open = host_open,
 	.close = host_close,

@@ -10,7 +10,8 @@ int ipcshare__host_copy_pieces(struct ipcshare__backend *be, const struct ipcsha
 			       size_t n, struct ipcshare__stream *stream);
 int ipcshare__host_plan_create(struct ipcshare__backend *be, const struct ipcshare__piece *pieces,
 			       size_t n, struct ipcshare__plan **out);
-int ipcshare__host_plan_run(struct ipcshare__backend *be, struct ipcshare__plan *plan);
+int ipcshare__host_plan_run(struct ipcshare__backend *be, struct ipcshare__plan *plan,
+			    struct ipcshare__stream *stream);
 void ipcshare__host_plan_free(struct ipcshare__backend *be, struct ipcshare__plan *plan);
 
 /* notify.c */
