@@ -17,8 +17,8 @@
  *    every rank and gives the same verdict on all of them.
  *  - Functions that are not collective may be called from any thread. Collective calls on one
  *    group are the caller's to serialise; different groups may be used at the same time.
- *  - Handles (context, group, set, share) that were freed, and contexts inherited by fork, are
- *    recognised: IPCSHARE_ERR_CLOSED, IPCSHARE_ERR_FORKED. This is best effort: the allocator
+ *  - Handles (context, group, set, plan, share) that were freed, and contexts inherited by fork,
+ *    are recognised: IPCSHARE_ERR_CLOSED, IPCSHARE_ERR_FORKED. This is best effort: the allocator
  *    may give a new handle the address of an old one.
  */
 #ifndef IPCSHARE_H
@@ -166,7 +166,8 @@ IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
  * @ctx: NULL does nothing
  *
  * For the way out after a failure: talks to no peer, calls no driver, waits for nobody. Groups,
- * sets, shares, memory and mappings of @ctx are gone afterwards. Peers keep what they have mapped.
+ * sets, plans, shares, memory and mappings of @ctx are gone afterwards, but plans whose set was
+ * freed before. Peers keep what they have mapped.
  * In a forked child it drops the inherited context.
  *
  * Return: 0; ERR_CLOSED
@@ -615,6 +616,107 @@ IPCSHARE_API int ipcshare_describe(struct ipcshare_set *set, const struct ipcsha
 IPCSHARE_API int ipcshare_resolve(struct ipcshare_set *set, int rank,
 				  const struct ipcshare_descriptor *in, size_t n, void **ptrs,
 				  size_t *lens);
+
+/* ---- Pull and push: many small copies at once ----------------------------------------------- */
+
+/* One copy between local memory and a part of a buffer in a set. */
+struct ipcshare_item {
+	int rank;	/* whose buffer */
+	size_t index;	/* which of them */
+	size_t offset;	/* in it, in bytes */
+	size_t len;	/* bytes; 0 is allowed */
+	void *local;	/* any memory of the program; ignored if @len is 0 */
+};
+
+/**
+ * ipcshare_pull - copy @n pieces of peers' buffers into local memory; blocks until they are there
+ * @items: in any order. No destination may overlap bytes of another item
+ *
+ * All items are checked first: a bad one is found before any byte is copied, and the last error
+ * has its number as the index. When many buffers are pulled, pull them in one call: on host pieces
+ * are fetched ahead while others are copied, on ascend pieces that lie side by side at both ends go
+ * as one copy, evenly spaced ones as one call, and there is one wait at the end.
+ *
+ * Return:  0; ERR_INVALID there is no such rank or buffer, or @local is NULL; ERR_RANGE past the
+ *          end of a buffer; ERR_UNREACHABLE a buffer that failed, see ipcshare_set_status(), or that
+ *          a lazy set can't map; ERR_CLOSED; ERR_FORKED; ERR_NO_MEMORY; and what ipcshare_copy()
+ *          returns: if the device failed, some pieces may have been copied
+ * Threads: any.
+ * Cost:    on host that of the bytes, and a few nanoseconds an item; no allocation or system call.
+ */
+IPCSHARE_API int ipcshare_pull(struct ipcshare_set *set, const struct ipcshare_item *items,
+			       size_t n);
+
+/**
+ * ipcshare_push - the other direction: local memory into peers' buffers
+ *
+ * As ipcshare_pull(). Return: ERR_READ_ONLY besides, its owner shared it with IPCSHARE_READ_ONLY
+ */
+IPCSHARE_API int ipcshare_push(struct ipcshare_set *set, const struct ipcshare_item *items,
+			       size_t n);
+
+/**
+ * ipcshare_pull_on, ipcshare_push_on - the same, in the order of a stream of the caller
+ * @stream: an aclrtStream of the context's device on ascend; NULL is ipcshare_pull(). On host there
+ *          is nothing but NULL, anything else is ERR_INVALID
+ *
+ * What lies on devices at both ends is only queued: synchronise the stream before you look at the
+ * bytes, change them, or free the set. Items with one end in the program's ordinary memory are
+ * done on return; for that, what is in the stream before them is waited for. A call with more copies
+ * than a queue of the device holds waits for room.
+ */
+IPCSHARE_API int ipcshare_pull_on(struct ipcshare_set *set, const struct ipcshare_item *items,
+				  size_t n, void *stream);
+IPCSHARE_API int ipcshare_push_on(struct ipcshare_set *set, const struct ipcshare_item *items,
+				  size_t n, void *stream);
+
+struct ipcshare_plan;
+
+enum ipcshare_direction {
+	IPCSHARE_PULL,
+	IPCSHARE_PUSH,
+};
+
+/**
+ * ipcshare_plan_create - a pull or push that is worked out once and run many times; local
+ * @items: as for ipcshare_pull(), and not needed afterwards. The bytes are read at each run
+ * @out: the plan
+ *
+ * Return: 0; ERR_INVALID also for another direction; else as ipcshare_pull(), ipcshare_push()
+ * Cost:   several times that of a pull; it sorts the items and, on ascend, records the copies.
+ */
+IPCSHARE_API int ipcshare_plan_create(struct ipcshare_set *set, enum ipcshare_direction direction,
+				      const struct ipcshare_item *items, size_t n,
+				      struct ipcshare_plan **out);
+
+/**
+ * ipcshare_plan_run - do it; blocks until the bytes are there
+ *
+ * One thread at a time per plan, and not while its set is being freed or updated. On ascend one
+ * call replays all copies between devices.
+ *
+ * Return: 0; ERR_CLOSED the plan or its set was freed; ERR_STALE the set was updated since;
+ *         ERR_FORKED; what ipcshare_copy() returns
+ */
+IPCSHARE_API int ipcshare_plan_run(struct ipcshare_plan *plan);
+
+/**
+ * ipcshare_plan_run_on - the same, in the order of a stream; see ipcshare_pull_on()
+ *
+ * Before the plan runs on another stream, and before it or its set is freed, synchronise the one it
+ * ran on.
+ */
+IPCSHARE_API int ipcshare_plan_run_on(struct ipcshare_plan *plan, void *stream);
+
+/**
+ * ipcshare_plan_free - end a plan, before or after its set
+ * @plan: NULL does nothing
+ *
+ * Return: 0; ERR_CLOSED freed before, or abandoned with its context; ERR_FORKED
+ */
+IPCSHARE_API int ipcshare_plan_free(struct ipcshare_plan *plan);
+
+/* ---- The split form of a share -------------------------------------------------------------- */
 
 /*
  * The split form, for callers that move the bytes themselves. Local, not collective: each rank calls

@@ -11,6 +11,7 @@ enum ipcshare__handle_kind {
 	IPCSHARE__HANDLE_GROUP,
 	IPCSHARE__HANDLE_SET,
 	IPCSHARE__HANDLE_SHARE,
+	IPCSHARE__HANDLE_PLAN,
 };
 
 int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind);

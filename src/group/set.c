@@ -91,6 +91,7 @@ static void set_abandon(struct ipcshare__owned *owned)
 	struct ipcshare__set *set = set_at(owned);
 
 	ipcshare__handle_remove(set);
+	ipcshare__plans_abandon(&set->plans);
 	set_free_memory(set);
 }
 
@@ -212,6 +213,7 @@ int ipcshare_set_free(struct ipcshare_set *open)
 	err = ipcshare__set_check(open, "set");
 	if (err)
 		return err;
+	ipcshare__plans_end(set->group->ctx, &set->plans, IPCSHARE_ERR_CLOSED);
 	mappings_drop(set); /* importers first, then all meet, then the owners let go */
 	if (set->serial)
 		err = free_together(set);

@@ -3,6 +3,7 @@
 #ifndef IPCSHARE_GROUP_SET_H
 #define IPCSHARE_GROUP_SET_H
 
+#include "group/plan.h"
 #include "group/row.h"
 #include "group/share.h"
 
@@ -15,7 +16,7 @@ struct ipcshare__set {
 	bool lazy; /* peers' rows are */
 	uint64_t failures;
 	uint64_t serial; /* of the group's collective sets; 0: not collective */
-	uint64_t version; /* how often it was updated */
+	struct ipcshare__plans plans; /* made of its buffers */
 	/*
 	 * What ipcshare_ptr_lazy() maps while other cells are updated, and the tables on devices. Taken
 	 * before ctx->lock, and held by no backend call but copies of the latter.
@@ -33,11 +34,6 @@ int ipcshare__set_check(const struct ipcshare_set *set, const char *stage);
 static inline struct ipcshare_group *ipcshare__set_group(const struct ipcshare_set *set)
 {
 	return ipcshare__set_of(set)->group;
-}
-/* Not the same as before: pointers may be others. */
-static inline uint64_t ipcshare__set_version(const struct ipcshare_set *set)
-{
-	return __atomic_load_n(&ipcshare__set_of(set)->version, __ATOMIC_RELAXED);
 }
 /* May bytes be written to buffer @i of @rank, which must exist? */
 static inline bool ipcshare__set_writable(const struct ipcshare_set *set, int rank, size_t i)

@@ -149,7 +149,7 @@ static int update_agree(struct ipcshare__set *set, struct ipcshare_share *s,
 		ipcshare__error_restore(&why);
 	} else {
 		set->failures = failures;
-		__atomic_store_n(&set->version, set->version + 1, __ATOMIC_RELAXED);
+		ipcshare__plans_end(set->group->ctx, &set->plans, IPCSHARE_ERR_STALE);
 	}
 	if (err || flags)
 		parts_sweep(set, parts);

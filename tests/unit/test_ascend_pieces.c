@@ -110,7 +110,7 @@ static void runs_plans(struct sweep *s, const struct ring *r)
 	ALONE(r->ops->plan_create(r->be, pieces, CELLS, &plan));
 	for (int n = 2; n < 4; n++) {
 		plane_fill(s, r, n);
-		ALONE(r->ops->plan_run(r->be, plan));
+		ALONE(r->ops->plan_run(r->be, plan, NULL));
 		plane_check(s, r, n);
 	}
 	r->ops->plan_free(r->be, plan);
