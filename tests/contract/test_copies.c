@@ -309,6 +309,56 @@ static void a_failed_copy_is_named_and_leaves_nothing_under_way(void)
 	on_pair(.backend = "ascend", .owner = owns_the_pattern, .reader = pulls_with_a_failure);
 }
 
+/* Two allocations of the owner, that may well lie side by side where they are imported. */
+static void owns_two(struct side *s)
+{
+	struct ipcshare__memory one, two;
+
+	give_pattern(s, &one);
+	give_pattern(s, &two);
+	test_await(s->channel);
+	take_back(s, &one);
+	take_back(s, &two);
+}
+
+/* Two rows at the distance of the allocations; then the end of one and the beginning of the next. */
+static void pulls_from_two(struct side *s)
+{
+	struct ipcshare__imported other = side_take(s), one, two;
+	struct view v = view_open(s);
+
+	one = (char *)other.base < (char *)v.from.base ? other : v.from;
+	two = one.base == other.base ? v.from : other;
+	v.pieces[v.n++] = (struct ipcshare__piece){ v.to.base, one.base, CELL };
+	v.pieces[v.n++] = (struct ipcshare__piece){ (char *)v.to.base + 128, two.base, CELL };
+	for (size_t i = 0; i < CELL; i++)
+		v.expected[i] = v.expected[128 + i] = byte_at(i);
+	CHECK_STATUS(s->ops->copy_pieces(s->be, v.pieces, v.n, NULL), 0);
+	view_check(s, &v);
+
+	v.n = 0;
+	for (size_t i = 0; i < 2 * CELLS; i++) {
+		const struct ipcshare__imported *from = i < CELLS ? &one : &two;
+		size_t at = i < CELLS ? ROOM - (CELLS - i) * CELL : (i - CELLS) * CELL;
+
+		v.pieces[v.n++] = (struct ipcshare__piece){ (char *)v.to.base + i * CELL,
+							    (char *)from->base + at, CELL };
+		for (size_t k = 0; k < CELL; k++)
+			v.expected[i * CELL + k] = byte_at(at + k);
+	}
+	counts_reset(s);
+	CHECK_STATUS(s->ops->copy_pieces(s->be, v.pieces, v.n, NULL), 0);
+	CHECK_COUNT(s, "aclrtMemcpyAsync", 2);
+	view_check(s, &v);
+	s->ops->close_import(s->be, &other);
+	view_close(s, &v);
+}
+
+static void no_copy_crosses_from_one_allocation_to_another(void)
+{
+	on_pair(.owner = owns_two, .reader = pulls_from_two);
+}
+
 /* ---- Plans ---- */
 
 /* Between the runs it alters what is read. */
@@ -547,6 +597,7 @@ TEST_SUITE(copies, NULL, NULL,
 	TEST(a_stream_of_the_caller_is_not_waited_for),
 	TEST(a_release_without_planes_gets_single_copies),
 	TEST(a_piece_beyond_the_end_is_named_and_nothing_moves),
+	TEST(no_copy_crosses_from_one_allocation_to_another),
 	TEST(a_failed_copy_is_named_and_leaves_nothing_under_way),
 	TEST(a_plan_repeats_its_copies_in_one_call),
 	TEST(a_plan_goes_on_if_capture_begin_fails),

@@ -10,66 +10,6 @@
 
 #define MOVES_PER_STREAM 64 /* fewer aren't worth waiting for one more stream */
 
-void ipcshare__work_free(struct ascend_work *w)
-{
-	free(w->moves.list);
-	free(w->rest);
-}
-
-/* Divide the pieces: those between devices to the front of @all, the others behind; entered. */
-static int work_sort(const struct ascend *a, const struct ipcshare__piece *pieces, size_t n,
-		     struct ipcshare__piece *all, size_t *ndevice)
-{
-	struct ascend_place to = { 0 }, from = { 0 };
-	size_t front = 0, back = n;
-	int err;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct ipcshare__piece *p = &pieces[i];
-
-		err = p->len ? ipcshare__ascend_place(a, p->dst, p->len, &to) : 0;
-		if (!err && p->len)
-			err = ipcshare__ascend_place(a, p->src, p->len, &from);
-		if (err) {
-			ipcshare__fail_at(-1, (int64_t)i);
-			return err;
-		}
-		if (p->len && (to.kind == ASCEND_HOST || from.kind == ASCEND_HOST))
-			all[--back] = *p;
-		else
-			all[front++] = *p;
-	}
-	*ndevice = front;
-	return 0;
-}
-
-int ipcshare__work_make(struct ascend *a, const struct ipcshare__piece *pieces, size_t n,
-		     struct ascend_work *out)
-{
-	struct ipcshare__run_limits limits = { ACL_2D_WIDTH, ACL_2D_HEIGHT };
-	struct ascend_work w = { .rest = malloc((n + 1) * sizeof(*w.rest)) };
-	size_t ndevice = 0;
-	int err;
-
-	if (!w.rest)
-		return ipcshare__fail_errno(ENOMEM, "copy", "%zu pieces", n);
-	err = work_sort(a, pieces, n, w.rest, &ndevice);
-	if (!err) {
-		if (a->no_2d || !a->device.acl->aclrtMemcpy2dAsync)
-			limits.height = 1;
-		err = ipcshare__moves_plan(w.rest, ndevice, limits, &w.moves);
-	}
-	if (err) {
-		ipcshare__work_free(&w);
-		return err;
-	}
-	w.nrest = n - ndevice;
-	for (size_t i = 0; i < w.nrest; i++)
-		w.rest[i] = w.rest[ndevice + i];
-	*out = w;
-	return 0;
-}
-
 /* ---- Issue ---- */
 
 int ipcshare__lane_make(struct ascend *a, acl_handle *out)

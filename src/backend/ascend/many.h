@@ -3,19 +3,8 @@
 #ifndef IPCSHARE_BACKEND_ASCEND_MANY_H
 #define IPCSHARE_BACKEND_ASCEND_MANY_H
 
-#include "backend/ascend/ascend.h"
-#include "backend/pieces.h"
+#include "backend/ascend/work.h"
 
-/* Moves between devices, and pieces with memory of the host at one end. */
-struct ascend_work {
-	struct ipcshare__moves moves;
-	struct ipcshare__piece *rest; /* to be freed; moves' pieces stand before them */
-	size_t nrest;
-};
-
-int ipcshare__work_make(struct ascend *a, const struct ipcshare__piece *pieces, size_t n,
-			struct ascend_work *out);
-void ipcshare__work_free(struct ascend_work *w);
 /* All of it, on streams of ours, done on return. */
 int ipcshare__work_do(struct ascend *a, const struct ascend_work *w);
 /* The pieces with memory of the host at one end, done on return. */
