@@ -26,5 +26,6 @@ struct bench_command {
 int bench_share(int argc, char **argv);
 int bench_pairs(int argc, char **argv);
 int bench_calls(int argc, char **argv);
+int bench_pull(int argc, char **argv);
 
 #endif

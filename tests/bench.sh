@@ -120,6 +120,28 @@ calls_verifies_and_notices()
 	exits 2
 }
 
+# Many small pieces: every way at some sizes, and a wrong byte is found.
+pull_verifies_and_notices()
+{
+	for size in 8 200 4096; do
+		run 3 pull --size $size --pieces 500 --rounds 3 --json "$scratch/json"
+		exits 0
+		wants '^verified: every byte of every round, 3 ranks$'
+		[ "$(grep -c '"bench": "pull".*"stage"' "$scratch/json")" = 8 ] ||
+			fail "not 2 orders by 4 ways"
+		[ "$(grep -c '"baseline": "loop".*"ratio":' "$scratch/json")" = 6 ] ||
+			fail "ratios are missing"
+	done
+	run 2 pull --size 64 --pieces 500 --rounds 2 --warm
+	exits 0
+	run 3 pull --size 64 --pieces 500 --rounds 2 --spoil
+	exits 1
+	wants 'of rank 2, is wrong at offset 56'
+	run 1 pull --size 64
+	exits 1
+	wants 'no other rank on this node'
+}
+
 # The four workloads of the main job with so few buffers, and bytes, that they take a moment.
 reduce_workloads()
 {
@@ -166,6 +188,7 @@ share_verifies
 share_notices
 pairs_verifies_and_notices run 4
 calls_verifies_and_notices
+pull_verifies_and_notices
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
 	main_job_on_ascend
