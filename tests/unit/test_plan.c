@@ -5,7 +5,7 @@
 #include "team.h"
 
 #define CELLS 1000
-#define CELL 48
+#define CELL ((size_t)48)
 
 /* Every rank shares CELLS cells that lie side by side. */
 static struct ipcshare_set *share_cells(struct team *t, unsigned char **memory, unsigned flags)
@@ -13,8 +13,8 @@ static struct ipcshare_set *share_cells(struct team *t, unsigned char **memory, 
 	struct ipcshare_buf *bufs = malloc(CELLS * sizeof(*bufs));
 	struct ipcshare_set *set;
 
-	*memory = team_alloc(t->ctx, (size_t)CELLS * CELL);
-	team_fill(*memory, (size_t)CELLS * CELL, t->rank, 0);
+	*memory = team_alloc(t->ctx, CELLS * CELL);
+	team_fill(*memory, CELLS * CELL, t->rank, 0);
 	for (size_t i = 0; i < CELLS; i++)
 		bufs[i] = (struct ipcshare_buf){ *memory + i * CELL, CELL };
 	set = team_share(t, bufs, CELLS, flags);
@@ -58,7 +58,7 @@ static void check_items(const struct ipcshare_item *items, const unsigned char *
 
 static void runs_again(struct test_rank *me, void *arg)
 {
-	unsigned char *memory, *local = malloc((size_t)CELLS * CELL), *theirs;
+	unsigned char *memory, *local = malloc(CELLS * CELL), *theirs;
 	struct ipcshare_item items[CELLS];
 	struct ipcshare_plan *pull, *push;
 	struct ipcshare_set *set;
@@ -73,11 +73,11 @@ static void runs_again(struct test_rank *me, void *arg)
 		REQUIRE_OK(ipcshare_plan_create(set, IPCSHARE_PULL, items, CELLS, &pull));
 		REQUIRE_OK(ipcshare_plan_create(set, IPCSHARE_PUSH, items, CELLS, &push));
 		for (int run = 0; run < 3; run++) {
-			team_fill(theirs, (size_t)CELLS * CELL, run, (size_t)order);
-			memset(local, 0, (size_t)CELLS * CELL);
+			team_fill(theirs, CELLS * CELL, run, (size_t)order);
+			memset(local, 0, CELLS * CELL);
 			CHECK_STATUS(ipcshare_plan_run(pull), 0);
 			check_items(items, theirs);
-			team_fill(local, (size_t)CELLS * CELL, run, 100);
+			team_fill(local, CELLS * CELL, run, 100);
 			CHECK_STATUS(ipcshare_plan_run_on(push, NULL), 0);
 			check_items(items, theirs);
 		}
