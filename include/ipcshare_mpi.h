@@ -22,6 +22,10 @@ extern "C" {
  *
  * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id.
  *
+ * It waits for every rank of @comm until the deadline. MPI can't take a call back that it has begun:
+ * after ERR_TIMEOUT, @comm must not be used for collective calls any more. Which rank did not come is
+ * not known then, as nobody has heard of it yet.
+ *
  * Return: as ipcshare_group_create(), the same on every rank of the node; ERR_INVALID @comm is
  *         MPI_COMM_NULL or an intercommunicator, or MPI is not initialised or finalized already
  */

@@ -145,23 +145,41 @@ static int no_room(size_t total)
 	return ipcshare__fail_errno(ENOMEM, "exchange", "%zu bytes to exchange", total);
 }
 
-static int mpi_allgather(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len,
-			 void *all)
+int ipcshare__mpi_allgather(MPI_Comm comm, struct ipcshare_wait *wait, const void *mine, size_t len,
+			    void *all)
 {
-	struct ipcshare__mpi_bootstrap *b = arg;
-	size_t total = len * (size_t)b->nranks;
 	struct pending *p;
-	int err = check_up();
+	size_t total;
+	int err, nranks;
 
+	err = ipcshare__mpi_result(MPI_Comm_size(comm, &nranks), "MPI_Comm_size");
 	if (err)
 		return err;
+	total = len * (size_t)nranks;
 	abandoned_sweep();
 	p = pending_new(mine, len, total, 0);
 	if (!p)
 		return no_room(total);
-	err = MPI_Iallgather(p->mine, (int)len, MPI_BYTE, p->all, (int)len, MPI_BYTE, b->comm,
+	err = MPI_Iallgather(p->mine, (int)len, MPI_BYTE, p->all, (int)len, MPI_BYTE, comm,
 			     &p->request);
 	return pending_complete(p, err, wait, "MPI_Iallgather", all, total);
+}
+
+int ipcshare__mpi_barrier(MPI_Comm comm, struct ipcshare_wait *wait)
+{
+	MPI_Request request;
+	int err = ipcshare__mpi_result(MPI_Ibarrier(comm, &request), "MPI_Ibarrier");
+
+	return err ? err : complete(&request, wait, "MPI_Ibarrier");
+}
+
+static int mpi_allgather(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len,
+			 void *all)
+{
+	struct ipcshare__mpi_bootstrap *b = arg;
+	int err = check_up();
+
+	return err ? err : ipcshare__mpi_allgather(b->comm, wait, mine, len, all);
 }
 
 static int mpi_allgatherv(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
@@ -195,34 +213,27 @@ static int mpi_allgatherv(void *arg, struct ipcshare_wait *wait, const void *min
 static int mpi_barrier(void *arg, struct ipcshare_wait *wait)
 {
 	struct ipcshare__mpi_bootstrap *b = arg;
-	MPI_Request request;
 	int err = check_up();
 
-	if (!err)
-		err = ipcshare__mpi_result(MPI_Ibarrier(b->comm, &request), "MPI_Ibarrier");
-	return err ? err : complete(&request, wait, "MPI_Ibarrier");
+	return err ? err : ipcshare__mpi_barrier(b->comm, wait);
 }
 
-void ipcshare__mpi_bootstrap_free(struct ipcshare__mpi_bootstrap *b)
+/* Freeing a communicator is collective: after a failure it could wait for the dead. */
+void ipcshare__mpi_bootstrap_end(struct ipcshare__mpi_bootstrap *b, int broken)
 {
-	if (b->block != MPI_DATATYPE_NULL)
+	int up = !broken && ipcshare__mpi_is_up();
+
+	if (up && b->block != MPI_DATATYPE_NULL)
 		MPI_Type_free(&b->block);
-	if (b->comm != MPI_COMM_NULL)
+	if (up && b->comm != MPI_COMM_NULL)
 		MPI_Comm_free(&b->comm);
 	free(b->comm_rank);
 	free(b);
 }
 
-/* Freeing a communicator is collective: after a failure it could wait for the dead. */
 static void mpi_release(void *arg, int broken)
 {
-	struct ipcshare__mpi_bootstrap *b = arg;
-
-	if (broken || !ipcshare__mpi_is_up()) {
-		b->block = MPI_DATATYPE_NULL;
-		b->comm = MPI_COMM_NULL;
-	}
-	ipcshare__mpi_bootstrap_free(b);
+	ipcshare__mpi_bootstrap_end(arg, broken);
 }
 
 void ipcshare__mpi_bootstrap_fill(struct ipcshare__mpi_bootstrap *b, int rank,

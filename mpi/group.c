@@ -7,6 +7,9 @@
 #include "base/error.h"
 #include "bootstrap.h"
 #include "group/group.h"
+#include "group/wait.h"
+
+#define NO_CTX_TIMEOUT_MS 120000u /* of a rank that fails anyway: the default of IPCSHARE_TIMEOUT */
 
 static int comm_check(MPI_Comm comm)
 {
@@ -24,23 +27,43 @@ static int comm_check(MPI_Comm comm)
 	return 0;
 }
 
-/* Ranks that MPI takes for local may still be on different machines: containers, renamed hosts. */
-static int split_by_boot_id(const struct ipcshare__identity *me, MPI_Comm *comm)
+/*
+ * Does every rank come, and stay? MPI can't make a communicator without blocking, so nobody begins to
+ * before all are here. Twice: who comes late finds the first barrier complete although the others have
+ * given up, and only the second one shows it.
+ */
+static int all_come(MPI_Comm comm, unsigned timeout_ms)
 {
+	struct ipcshare_wait wait;
+	int size, err = 0;
+
+	MPI_Comm_size(comm, &size);
+	for (int i = 0; i < 2 && !err; i++) {
+		ipcshare__wait_begin_early(&wait, timeout_ms, size);
+		err = ipcshare__mpi_barrier(comm, &wait);
+	}
+	return err;
+}
+
+/* Ranks that MPI takes for local may still be on different machines: containers, renamed hosts. */
+static int split_by_boot_id(const struct ipcshare_ctx *ctx, MPI_Comm *comm)
+{
+	const uint8_t *boot = ctx->identity.boot;
 	int size, rank, color = -1, together = 1, err;
+	struct ipcshare_wait wait;
 	uint8_t (*boots)[16];
 	MPI_Comm part;
 
 	MPI_Comm_size(*comm, &size);
 	MPI_Comm_rank(*comm, &rank);
 	boots = calloc((size_t)size, sizeof(*boots));
-	if (!boots) /* the others wait in the allgather: there is no quieter way out */
+	if (!boots) /* the others wait in the allgather until the deadline */
 		return ipcshare__fail_errno(ENOMEM, "group", "boot ids of %d ranks", size);
-	err = ipcshare__mpi_result(MPI_Allgather(me->boot, 16, MPI_BYTE, boots, 16, MPI_BYTE, *comm),
-				   "MPI_Allgather");
+	ipcshare__wait_begin_early(&wait, ctx->timeout_ms, size);
+	err = ipcshare__mpi_allgather(*comm, &wait, boot, sizeof(*boots), boots);
 	for (int r = 0; r < size && !err; r++) {
 		together &= !memcmp(boots[r], boots[0], sizeof(boots[0]));
-		if (color < 0 && !memcmp(boots[r], me->boot, sizeof(boots[0])))
+		if (color < 0 && !memcmp(boots[r], boot, sizeof(boots[0])))
 			color = r;
 	}
 	free(boots);
@@ -107,12 +130,20 @@ static int bootstrap_prepare(MPI_Comm comm, struct ipcshare__mpi_bootstrap *b)
 }
 
 /* Before the group's own exchanges can tell: does every local rank get that far? */
-static int ready(MPI_Comm local, int status)
+static int ready(MPI_Comm local, int status, unsigned timeout_ms)
 {
-	int worst = 0, err;
+	struct ipcshare_wait wait;
+	int size, worst = 0, err, *all;
 
-	err = ipcshare__mpi_result(MPI_Allreduce(&status, &worst, 1, MPI_INT, MPI_MIN, local),
-				   "MPI_Allreduce");
+	MPI_Comm_size(local, &size);
+	all = calloc((size_t)size, sizeof(*all));
+	if (!all) /* as above */
+		return ipcshare__fail_errno(ENOMEM, "group", "the states of %d ranks", size);
+	ipcshare__wait_begin_early(&wait, timeout_ms, size);
+	err = ipcshare__mpi_allgather(local, &wait, &status, sizeof(status), all);
+	for (int r = 0; r < size && !err; r++)
+		worst = all[r] < worst ? all[r] : worst;
+	free(all);
 	if (err || status == worst) /* nobody has failed, or we have as much as anybody */
 		return err ? err : worst;
 	return ipcshare__fail(worst, "group", "see that rank's own error",
@@ -127,11 +158,28 @@ static int exchange_failed(int err)
 	       err == IPCSHARE_ERR_BOOTSTRAP || err == IPCSHARE_ERR_PROTOCOL;
 }
 
+/* From here on all ranks are there. @status: what this rank lacks, for all to hear. */
+static int local_begin(struct ipcshare_ctx *ctx, MPI_Comm comm, int status, unsigned timeout_ms,
+		       struct ipcshare__mpi_bootstrap *b)
+{
+	int err = local_comm(comm, &b->comm);
+
+	if (err)
+		return err;
+	err = ready(b->comm, status, timeout_ms);
+	if (!err)
+		err = split_by_boot_id(ctx, &b->comm);
+	if (!err)
+		err = bootstrap_prepare(comm, b);
+	return err;
+}
+
 int ipcshare_mpi_group_create(struct ipcshare_ctx *ctx, MPI_Comm comm, struct ipcshare_group **out)
 {
 	struct ipcshare__mpi_bootstrap *b;
 	struct ipcshare_bootstrap bootstrap;
-	int err = comm_check(comm), rank;
+	int err = comm_check(comm), status, rank;
+	unsigned timeout_ms;
 
 	if (err)
 		return err;
@@ -140,27 +188,22 @@ int ipcshare_mpi_group_create(struct ipcshare_ctx *ctx, MPI_Comm comm, struct ip
 		return ipcshare__fail_errno(ENOMEM, "group", "a bootstrap");
 	b->block = MPI_DATATYPE_NULL;
 	b->comm = MPI_COMM_NULL;
-	err = local_comm(comm, &b->comm);
-	if (err)
-		goto free_bootstrap;
-	err = ipcshare__ctx_check(ctx, "group");
-	if (!err && !out)
-		err = ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "", "out is NULL");
-	err = ready(b->comm, err);
+	status = ipcshare__ctx_check(ctx, "group");
+	timeout_ms = status ? NO_CTX_TIMEOUT_MS : ctx->timeout_ms;
+	if (!status && !out)
+		status = ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "", "out is NULL");
+	err = all_come(comm, timeout_ms);
 	if (!err)
-		err = split_by_boot_id(&ctx->identity, &b->comm);
-	if (!err)
-		err = bootstrap_prepare(comm, b);
-	if (!err) {
-		MPI_Comm_rank(b->comm, &rank);
-		ipcshare__mpi_bootstrap_fill(b, rank, &bootstrap);
-		err = ipcshare_group_create(ctx, &bootstrap, out);
-		if (err)
-			bootstrap.release(b, exchange_failed(err));
+		err = local_begin(ctx, comm, status, timeout_ms, b);
+	if (err) {
+		ipcshare__mpi_bootstrap_end(b, exchange_failed(err));
 		return err;
 	}
-free_bootstrap:
-	ipcshare__mpi_bootstrap_free(b);
+	MPI_Comm_rank(b->comm, &rank);
+	ipcshare__mpi_bootstrap_fill(b, rank, &bootstrap);
+	err = ipcshare_group_create(ctx, &bootstrap, out);
+	if (err)
+		bootstrap.release(b, exchange_failed(err));
 	return err;
 }
 

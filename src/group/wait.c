@@ -21,16 +21,22 @@ static bool more_ranks_than_cores(int nranks)
 	return sched_getaffinity(0, sizeof(cores), &cores) == 0 && nranks > CPU_COUNT(&cores);
 }
 
-void ipcshare__wait_begin(struct ipcshare_wait *wait, struct ipcshare_group *group)
+void ipcshare__wait_begin_early(struct ipcshare_wait *wait, unsigned timeout_ms, int nranks)
 {
 	uint64_t now = ipcshare__now_ns();
 
 	*wait = (struct ipcshare_wait){
-		.group = group,
-		.deadline_ns = now + group->ctx->timeout_ms * (uint64_t)1000000u,
+		.timeout_ms = timeout_ms,
+		.deadline_ns = now + timeout_ms * (uint64_t)1000000u,
 		.look_ns = now + LOOK_EVERY_NS,
-		.crowded = more_ranks_than_cores(group->size),
+		.crowded = more_ranks_than_cores(nranks),
 	};
+}
+
+void ipcshare__wait_begin(struct ipcshare_wait *wait, struct ipcshare_group *group)
+{
+	ipcshare__wait_begin_early(wait, group->ctx->timeout_ms, group->size);
+	wait->group = group;
 }
 
 static struct ipcshare__control *control_of(const struct ipcshare_group *group, int rank)
@@ -115,11 +121,12 @@ static int look_for_dead(struct ipcshare_wait *wait, uint64_t now)
 }
 
 /* Who has not even entered the exchange that we wait in? */
-static int timed_out(const struct ipcshare_group *group)
+static int timed_out(const struct ipcshare_wait *wait)
 {
+	const struct ipcshare_group *group = wait->group;
 	int late = -1;
 
-	for (int r = 0; r < group->size && late < 0; r++) {
+	for (int r = 0; group && r < group->size && late < 0; r++) {
 		if (control_of(group, r) && !has_entered(group, r))
 			late = r;
 	}
@@ -128,21 +135,21 @@ static int timed_out(const struct ipcshare_group *group)
 		       "deadline",
 		       late < 0 ? "%u ms have passed, and no rank is known to be late"
 				: "%u ms have passed, and the rank has not come to this call",
-		       group->ctx->timeout_ms);
+		       wait->timeout_ms);
 	ipcshare__fail_at(late, -1);
 	return IPCSHARE_ERR_TIMEOUT;
 }
 
 static int look_around(struct ipcshare_wait *wait, uint64_t now)
 {
-	int err = look_for_quitters(wait, now);
+	int err = wait->group ? look_for_quitters(wait, now) : 0;
 
-	if (!err && now >= wait->look_ns) {
+	if (!err && wait->group && now >= wait->look_ns) {
 		wait->look_ns = now + LOOK_EVERY_NS;
 		err = look_for_dead(wait, now);
 	}
 	if (!err && now >= wait->deadline_ns)
-		err = timed_out(wait->group);
+		err = timed_out(wait);
 	return err;
 }
 

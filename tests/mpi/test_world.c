@@ -202,6 +202,32 @@ static void a_rank_that_never_calls_is_named_at_the_deadline(void)
 	CHECK_STATUS(ipcshare_close(ctx), 0);
 }
 
+/* Not even to make the group. When it comes after all, the others have given up. */
+static void a_rank_that_never_comes_to_make_a_group_is_a_timeout(void)
+{
+	struct ipcshare_options options = IPCSHARE_OPTIONS_INIT;
+	struct ipcshare_group *none = NULL;
+	struct ipcshare_ctx *ctx;
+	MPI_Comm comm;
+
+	if (team_size() == 1)
+		return;
+	options.timeout_ms = 1000;
+	REQUIRE_OK(ipcshare_open(&options, &ctx));
+	MPI_Comm_dup(MPI_COMM_WORLD, &comm);
+	if (team_rank()) {
+		CHECK_FAILS(ipcshare_mpi_group_create(ctx, comm, &none), IPCSHARE_ERR_TIMEOUT);
+		CHECK_INT(ipcshare_last_error()->rank, -1);
+		CHECK_HAS(ipcshare_explain(), "every rank");
+	}
+	MPI_Barrier(MPI_COMM_WORLD);
+	if (!team_rank())
+		CHECK_FAILS(ipcshare_mpi_group_create(ctx, comm, &none), IPCSHARE_ERR_TIMEOUT);
+	CHECK_PTR(none, NULL);
+	MPI_Barrier(MPI_COMM_WORLD); /* comm stays: calls on it are still under way */
+	CHECK_STATUS(ipcshare_close(ctx), 0);
+}
+
 static void a_group_with_a_set_is_busy_on_every_rank(void)
 {
 	struct ipcshare_set *set;
@@ -284,6 +310,7 @@ TEST_SUITE(world, open_group, close_group,
 	TEST(all_or_nothing_fails_alike_everywhere),
 	TEST(a_rank_with_bad_arguments_fails_all),
 	TEST(a_rank_that_never_calls_is_named_at_the_deadline),
+	TEST(a_rank_that_never_comes_to_make_a_group_is_a_timeout),
 	TEST(a_group_with_a_set_is_busy_on_every_rank),
 	TEST(a_thousand_cycles_leave_nothing),
 	TEST(memory_can_be_freed_after_every_cycle),
