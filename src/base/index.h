@@ -25,10 +25,10 @@ struct ipcshare__index_leaf;
 struct ipcshare__index_top;
 
 struct ipcshare__index { /* all zero: empty */
+	size_t count;
 	_Atomic(struct ipcshare__index_top *) top; /* NULL: nothing was ever added */
 	_Atomic uint64_t recycled;
 	_Atomic uint64_t version; /* another one after every change, in no other index */
-	size_t count;
 	struct ipcshare__index_top *other; /* of the same size as @top, for the next change */
 	struct ipcshare__index_top *outgrown;
 	struct ipcshare__index_leaf *spare, *retired; /* readers may be in retired ones */

@@ -36,7 +36,7 @@ static int no_room(size_t nbufs)
 
 int ipcshare__blob_begin(struct ipcshare__blob_writer *w, size_t nbufs)
 {
-	*w = (struct ipcshare__blob_writer){ NULL };
+	*w = (struct ipcshare__blob_writer){ .blob = NULL };
 	if (nbufs <= IPCSHARE__BUFS_MAX)
 		w->blob = malloc(size_of(nbufs, 0, 0));
 	return w->blob ? 0 : no_room(nbufs);

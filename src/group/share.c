@@ -176,7 +176,7 @@ int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, si
 		.bufs = bufs, .n = n, .flags = flags, .collective = true,
 	};
 	struct ipcshare_share *s = NULL;
-	struct ipcshare__meeting m = { NULL };
+	struct ipcshare__meeting m = { .values = NULL };
 	int err = ipcshare__group_check(g, "share"), status;
 
 	if (err)

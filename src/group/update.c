@@ -180,7 +180,7 @@ int ipcshare_set_update(struct ipcshare_set *open, const size_t *index,
 		.bufs = bufs, .n = k, .flags = flags, .collective = true, .indices = index,
 	};
 	struct ipcshare_share *s = NULL;
-	struct ipcshare__meeting m = { NULL };
+	struct ipcshare__meeting m = { .values = NULL };
 	int err = ipcshare__set_check(open, "set"), status;
 
 	if (err)

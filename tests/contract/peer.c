@@ -144,7 +144,7 @@ static int import_all(const struct order *order, struct result *result)
 		im[i].length = order->gifts[i].length;
 		im[i].access = order->gifts[i].access;
 		im[i].device = order->gifts[i].device;
-		im[i].out = (struct ipcshare__imported){ NULL };
+		im[i].out = (struct ipcshare__imported){ .base = NULL };
 	}
 	status = self.ops->import_keys(self.be, order->gifts[0].endpoint, im, order->n);
 	for (size_t i = 0; i < order->n; i++)
