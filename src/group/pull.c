@@ -17,6 +17,12 @@
 
 /* ---- Check ---- */
 
+/* Relaxed, as in ipcshare_ptr(): ipcshare_ptr_lazy() of another thread may fill it. */
+static inline void *pointer_of(const struct ipcshare_row *row, size_t i)
+{
+	return __atomic_load_n(&row->ptr[i], __ATOMIC_RELAXED);
+}
+
 /* True for nearly all there are; what is left is looked at again, with less haste. */
 static inline bool item_fits(const struct ipcshare_set *set, const struct ipcshare_item *it)
 {
@@ -30,7 +36,7 @@ static inline bool item_fits(const struct ipcshare_set *set, const struct ipcsha
 		return false;
 	len = row->len[it->index];
 	return it->offset <= len && it->len <= len - it->offset && it->local &&
-	       row->ptr[it->index];
+	       pointer_of(row, it->index);
 }
 
 static int item_bad(const struct ipcshare_item *it, size_t i, int status, const char *stage,
@@ -70,21 +76,24 @@ static int item_look(struct ipcshare_set *set, const struct ipcshare_item *it, s
 static void *item_address(const struct ipcshare_set *set, const struct ipcshare_item *it)
 {
 	/* As a number, for a buffer of no bytes is NULL. */
-	return (void *)((uintptr_t)set->rows[it->rank].ptr[it->index] + it->offset);
+	return (void *)((uintptr_t)pointer_of(&set->rows[it->rank], it->index) + it->offset);
 }
 
-static int read_only_check(const struct ipcshare_set *set, const struct ipcshare_item *items,
-			   size_t n, const char *stage)
+static int read_only_check(struct ipcshare_set *set, const struct ipcshare_item *items, size_t n,
+			   const char *stage)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct ipcshare_item *it = &items[i];
+	pthread_mutex_t *lock = &ipcshare__set_of(set)->lock;
+	size_t i = 0;
 
-		if (it->len && !ipcshare__set_writable(set, it->rank, it->index))
-			return item_bad(it, i, IPCSHARE_ERR_READ_ONLY, stage,
-					"its owner shared it with IPCSHARE_READ_ONLY",
-					"the buffer can't be written");
-	}
-	return 0;
+	pthread_mutex_lock(lock); /* an update of other buffers may move what rows know of regions */
+	while (i < n &&
+	       (!items[i].len || ipcshare__set_writable(set, items[i].rank, items[i].index)))
+		i++;
+	pthread_mutex_unlock(lock);
+	return i == n ? 0
+		      : item_bad(&items[i], i, IPCSHARE_ERR_READ_ONLY, stage,
+				 "its owner shared it with IPCSHARE_READ_ONLY",
+				 "the buffer can't be written");
 }
 
 int ipcshare__items_check(struct ipcshare_set *set, enum ipcshare_direction direction,

@@ -35,7 +35,7 @@ static inline struct ipcshare_group *ipcshare__set_group(const struct ipcshare_s
 {
 	return ipcshare__set_of(set)->group;
 }
-/* May bytes be written to buffer @i of @rank, which must exist? */
+/* May bytes be written to buffer @i of @rank, which must exist? Under the lock. */
 static inline bool ipcshare__set_writable(const struct ipcshare_set *set, int rank, size_t i)
 {
 	const struct ipcshare__row *row = &ipcshare__set_of(set)->rows[rank];

@@ -142,6 +142,41 @@ static void what_cannot_be_mapped_says_why(void)
 	test_ranks(2, asks_in_vain, "lazily");
 }
 
+/* A pull or push maps what its items need, and no more. */
+static void pulls_lazily(struct test_rank *me, void *arg)
+{
+	unsigned char got[3][100];
+	struct ipcshare_item items[3];
+	struct ipcshare_buf bufs[N];
+	struct ipcshare_set *set;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	make_bufs(&t, bufs);
+	set = team_share(&t, bufs, N, IPCSHARE_LAZY);
+	/* Buffers of two allocations. */
+	for (size_t i = 0; i < 3; i++)
+		items[i] = (struct ipcshare_item){ !t.rank, i < 2 ? i : ALLOCS, 0, 100, got[i] };
+	CHECK_STATUS(ipcshare_pull(set, items, 3), 0);
+	CHECK_INT(imports(&t), 2);
+	for (size_t i = 0; i < 3; i++)
+		team_check(got[i], 100, !t.rank, items[i].index);
+	items[0].index = 3; /* the same bytes to another buffer of the peer */
+	test_rank_barrier(me, 1);
+	CHECK_STATUS(ipcshare_push(set, items, 1), 0);
+	CHECK_INT(imports(&t), 3);
+	test_rank_barrier(me, 1);
+	team_check(bufs[3].ptr, 100, t.rank, 0);
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	team_leave(&t);
+}
+
+static void a_pull_maps_what_it_needs(void)
+{
+	test_ranks(2, pulls_lazily, NULL);
+}
+
 /* ---- Threads ---- */
 
 #define THREADS 4
@@ -160,7 +195,13 @@ static void *asks_for_all(void *arg)
 	for (size_t k = 0; k < N; k++) {
 		size_t i = (k + (size_t)a->first) % N;
 		void *p = ipcshare_ptr(a->set, a->peer, i), *lazy;
+		unsigned char got[100];
+		struct ipcshare_item item = { a->peer, i, 0, sizeof(got), got };
 
+		if (a->first % 2) { /* some by pulls */
+			CHECK_STATUS(ipcshare_pull(a->set, &item, 1), 0);
+			team_check(got, sizeof(got), a->peer, i);
+		}
 		lazy = ipcshare_ptr_lazy(a->set, a->peer, i);
 		CHECK(!p || p == lazy, "%p and %p", p, lazy);
 		team_check(lazy, 100, a->peer, i);
@@ -212,4 +253,5 @@ TEST_SUITE(lazy, NULL, NULL,
 	TEST(only_what_is_asked_for_is_mapped),
 	TEST(lazy_concerns_the_caller_alone),
 	TEST(what_cannot_be_mapped_says_why),
+	TEST(a_pull_maps_what_it_needs),
 	TEST(threads_ask_at_once_while_others_are_exchanged));

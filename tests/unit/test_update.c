@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Updates of sets: what changes, what stays, what is let go, and that it is all or nothing. */
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -322,6 +324,58 @@ static void a_dead_rank_is_named_and_the_set_is_as_it_was(void)
 	test_ranks_with(&o);
 }
 
+/* ---- Beside pushes into buffers that stay ---- */
+
+#define GROWN 40 /* allocations that come into the set one by one */
+
+struct pusher {
+	struct ipcshare_set *set;
+	int peer;
+	_Atomic int done;
+};
+
+static void *pushes_on(void *arg)
+{
+	struct pusher *p = arg;
+	unsigned char byte = 7;
+	struct ipcshare_item item = { p->peer, 0, 0, 1, &byte };
+
+	while (!atomic_load(&p->done))
+		CHECK_STATUS(ipcshare_push(p->set, &item, 1), 0);
+	return NULL;
+}
+
+static void pushes_meanwhile(struct test_rank *me, void *arg)
+{
+	struct ipcshare_buf bufs[2];
+	struct pusher p = { .done = 0 };
+	pthread_t thread;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	for (int i = 0; i < 2; i++)
+		bufs[i] = (struct ipcshare_buf){ team_alloc(t.ctx, 64), 64 };
+	p.set = team_share(&t, bufs, 2, 0);
+	p.peer = !t.rank;
+	REQUIRE_INT(pthread_create(&thread, NULL, pushes_on, &p), 0);
+	for (int i = 0; i < GROWN; i++) {
+		bufs[1].ptr = team_alloc(t.ctx, 64);
+		REQUIRE_OK(ipcshare_set_update(p.set, (size_t[]){ 1 }, &bufs[1], 1, 0));
+	}
+	atomic_store(&p.done, 1);
+	pthread_join(thread, NULL);
+	test_rank_barrier(me, 1);
+	CHECK_BYTES(bufs[0].ptr, 7, 1);
+	CHECK_STATUS(ipcshare_set_free(p.set), 0);
+	team_leave(&t);
+}
+
+static void others_are_pushed_to_meanwhile(void)
+{
+	test_ranks(2, pushes_meanwhile, NULL);
+}
+
 static void a_set_of_the_split_form_cannot_be_updated(void)
 {
 	updates_a_local_set();
@@ -394,6 +448,7 @@ TEST_SUITE(update, NULL, NULL,
 	TEST(a_failed_update_leaves_the_set_as_it_was),
 	TEST(a_buffer_that_fails_does_not_stop_an_update),
 	TEST(a_rank_that_cannot_import_undoes_it_for_all),
+	TEST(others_are_pushed_to_meanwhile),
 	TEST(a_set_of_the_split_form_cannot_be_updated),
 	TEST(a_dead_rank_is_named_and_the_set_is_as_it_was),
 	TEST(false_numbers_of_buffers_are_refused));
