@@ -374,7 +374,9 @@ static void pushes_to_read_only(struct test_rank *me, void *arg)
 {
 	unsigned char here[64];
 	struct ipcshare_item own = { me->rank, 3, 0, 8, here };
-	struct ipcshare_item peers[] = { { 0, 3, 16, 8, here }, { 1, 3, 24, 8, here } };
+	/* Each rank has bytes of its own in rank 0's buffer: the other looks at its own meanwhile. */
+	struct ipcshare_item peers[] = { { 0, 3, me->rank ? 40 : 16, 8, here },
+					 { 1, 3, 24, 8, here } };
 	struct ipcshare_set *set;
 	struct team t;
 	void *memory;
