@@ -105,7 +105,8 @@ int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare
 		.rank = f->rank,
 		.access = f->access,
 	};
-	blob->check = blob_sum(bytes, len);
+	if (f->carried)
+		blob->check = blob_sum(bytes, len);
 	return 0;
 }
 
@@ -118,7 +119,7 @@ static int malformed(const char *what, uint64_t where)
 }
 
 static int head_check(const struct ipcshare__wire_blob *head, const unsigned char *bytes, size_t len,
-		      uint32_t rank, uint64_t endpoint)
+		      uint32_t rank, uint64_t endpoint, bool carried)
 {
 	if (len < sizeof(*head) || head->magic != IPCSHARE__MAGIC_BLOB)
 		return malformed("it has no head; its length is", len);
@@ -131,7 +132,7 @@ static int head_check(const struct ipcshare__wire_blob *head, const unsigned cha
 	    head->bytes != len ||
 	    size_of(head->ndescriptors, head->nregions, head->set ? head->nbufs : 0) != len)
 		return malformed("its length does not fit its head", len);
-	if (head->check != blob_sum(bytes, len))
+	if (carried && head->check != blob_sum(bytes, len))
 		return malformed("a byte was altered; length", len);
 	if (head->access != IPCSHARE__READ_ONLY && head->access != IPCSHARE__READ_WRITE)
 		return malformed("access", head->access);
@@ -213,14 +214,14 @@ struct ipcshare__blob ipcshare__blob_view(const void *bytes)
 }
 
 int ipcshare__blob_check(const void *bytes, size_t len, uint32_t rank, uint64_t endpoint,
-			 struct ipcshare__blob *out)
+			 bool carried, struct ipcshare__blob *out)
 {
 	struct ipcshare__wire_blob head = { 0 };
 	struct ipcshare__blob b;
 	int err;
 
 	memcpy(&head, bytes, len < sizeof(head) ? len : sizeof(head));
-	err = head_check(&head, bytes, len, rank, endpoint);
+	err = head_check(&head, bytes, len, rank, endpoint, carried);
 	if (err)
 		return err;
 	b = ipcshare__blob_view(bytes);

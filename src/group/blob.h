@@ -3,6 +3,7 @@
 #ifndef IPCSHARE_GROUP_BLOB_H
 #define IPCSHARE_GROUP_BLOB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct ipcshare__blob_frame {
 	uint32_t nregions;
 	uint64_t set; /* an update: serial of the set, and which buffers */
 	const size_t *indices; /* one for each buffer that was added */
+	bool carried; /* by the user, who may alter it: it gets a sum */
 };
 int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare__blob_frame *frame);
 
@@ -55,7 +57,7 @@ struct ipcshare__blob ipcshare__blob_view(const void *bytes);
  * IPCSHARE_ERR_PROTOCOL, _VERSION or _MISMATCH with detail. Allocates nothing.
  */
 int ipcshare__blob_check(const void *bytes, size_t len, uint32_t rank, uint64_t endpoint,
-			 struct ipcshare__blob *out);
+			 bool carried, struct ipcshare__blob *out);
 /* Its regions into the catalog of its rank. */
 int ipcshare__blob_learn(const struct ipcshare__blob *blob, struct ipcshare__catalog *catalog);
 /* Does every buffer lie inside a region that the catalog has? IPCSHARE_ERR_PROTOCOL if not. */

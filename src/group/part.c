@@ -14,9 +14,9 @@ static int blob_take(struct ipcshare__set *set, const struct ipcshare_share *s, 
 {
 	struct ipcshare_group *g = set->group;
 	int err = ipcshare__blob_check(bytes, len, (uint32_t)rank, g->members[rank].identity.endpoint,
-				       out);
+				       !s->collective, out);
 
-	if (!err && rank == g->rank && (len != s->blob->bytes || memcmp(bytes, s->blob, len)))
+	if (!err && rank == g->rank && bytes != s->blob && (len != s->blob->bytes || memcmp(bytes, s->blob, len)))
 		err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "share", "pass the blob of this share",
 				     "our own blob is not the one that was begun");
 	if (err)

@@ -78,6 +78,7 @@ static int share_fill(struct ipcshare_share *s, const struct ipcshare__share_arg
 							   : IPCSHARE__READ_WRITE,
 		.set = args->set,
 		.indices = args->indices,
+		.carried = !args->collective,
 	};
 	struct ipcshare__wire_region *regions;
 	struct ipcshare__blob_writer w;
@@ -157,7 +158,7 @@ static int set_agree(struct ipcshare_share *s, struct ipcshare__meeting *m,
 	uint64_t failures;
 	int status, err;
 
-	status = ipcshare__set_make(s, m->blobs, m->lens, &set, &bad);
+	status = ipcshare__set_make(s, (const void *const *)m->blobs, m->lens, &set, &bad);
 	failures = set ? ipcshare_set_failures(set) : 0;
 	err = ipcshare__meeting_end(m, s, status, &bad, &failures, NULL);
 	if (err) {

@@ -42,9 +42,9 @@ void ipcshare__share_delete(struct ipcshare_share *share);
 /* The blobs of all ranks, and room for one number of each. */
 struct ipcshare__meeting {
 	uint64_t *values; /* nranks of each */
-	size_t *lens;
-	const void **blobs;
-	unsigned char *bytes; /* what they point into */
+	uint64_t *lens;
+	unsigned char **blobs; /* our own, and those of the peers in @bytes */
+	unsigned char *bytes;
 	uint32_t flags; /* of the caller; of all ranks, or-ed, once they have met */
 };
 

@@ -38,6 +38,7 @@ static struct ipcshare__wire_blob *write_all(const struct ipcshare__wire_descrip
 	struct ipcshare__blob_frame frame = {
 		.rank = RANK, .endpoint = ENDPOINT, .access = IPCSHARE__READ_ONLY,
 		.regions = r, .nregions = nregions, .set = indices ? 9 : 0, .indices = indices,
+		.carried = true,
 	};
 	struct ipcshare__blob_writer w;
 
@@ -64,7 +65,7 @@ static int check(const void *bytes, size_t len)
 {
 	struct ipcshare__catalog catalog = { 0 };
 	struct ipcshare__blob out = nothing;
-	int err = ipcshare__blob_check(bytes, len, RANK, ENDPOINT, &out);
+	int err = ipcshare__blob_check(bytes, len, RANK, ENDPOINT, true, &out);
 
 	if (err) {
 		CHECK_INT(out.nbufs, nothing.nbufs);
@@ -95,7 +96,7 @@ static void what_was_written_is_read(void)
 	example_descriptors(d);
 	CHECK_INT(blob->bytes % IPCSHARE__BLOB_ALIGN, 0);
 	memcpy(odd + 1, blob, blob->bytes); /* no alignment is asked for */
-	CHECK_STATUS(ipcshare__blob_check(odd + 1, blob->bytes, RANK, ENDPOINT, &out), 0);
+	CHECK_STATUS(ipcshare__blob_check(odd + 1, blob->bytes, RANK, ENDPOINT, true, &out), 0);
 	CHECK_INT(out.nbufs, NBUFS);
 	CHECK_INT(out.ndescriptors, NBUFS);
 	CHECK_INT(out.nregions, 2);
@@ -260,9 +261,9 @@ static void another_ranks_or_groups_blob_is_a_mismatch(void)
 	struct ipcshare__wire_blob *blob = example();
 	struct ipcshare__blob out;
 
-	CHECK_FAILS(ipcshare__blob_check(blob, blob->bytes, RANK + 1, ENDPOINT, &out),
+	CHECK_FAILS(ipcshare__blob_check(blob, blob->bytes, RANK + 1, ENDPOINT, true, &out),
 		    IPCSHARE_ERR_MISMATCH);
-	CHECK_FAILS(ipcshare__blob_check(blob, blob->bytes, RANK, ENDPOINT + 1, &out),
+	CHECK_FAILS(ipcshare__blob_check(blob, blob->bytes, RANK, ENDPOINT + 1, true, &out),
 		    IPCSHARE_ERR_MISMATCH);
 	free(blob);
 }
