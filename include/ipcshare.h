@@ -305,6 +305,8 @@ IPCSHARE_API int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *
  * ipcshare_trim - close all mappings of peers' memory that are only kept for reuse
  * @closed: set to their number; may be NULL
  *
+ * Memory that the tables of ended sets were in is given back too (IPCSHARE_KEEP_MIB bounds it).
+ *
  * What a set or ipcshare_map() uses stays. IPCSHARE_CACHE_ENTRIES and IPCSHARE_CACHE_MIB bound what is
  * kept without this: what was used longest ago goes first.
  * Return: 0; ERR_CLOSED; ERR_FORKED

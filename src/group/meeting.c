@@ -21,10 +21,10 @@ int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned fla
 	return 0;
 }
 
-void ipcshare__meeting_free(struct ipcshare__meeting *m)
+void ipcshare__meeting_free(struct ipcshare__meeting *m, struct ipcshare_group *g)
 {
 	free(m->values);
-	free(m->bytes);
+	ipcshare__block_put(&g->ctx->blocks, &m->bytes);
 }
 
 /* Bytes of all peers' blobs; PROTOCOL if a length can't be. */
@@ -59,12 +59,11 @@ int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *g
 	err = lens_sum(m, g, &total);
 	if (err)
 		return ipcshare__exchange_quit(g, err);
-	m->bytes = malloc(total + 1);
-	if (!m->bytes)
+	if (ipcshare__block_get(&g->ctx->blocks, total, &m->bytes))
 		return ipcshare__exchange_quit(
 			g, ipcshare__fail_errno(ENOMEM, "share", "%zu bytes of descriptors", total));
 	for (int r = 0; r < g->size; r++) {
-		m->blobs[r] = r == g->rank ? (unsigned char *)s->blob : m->bytes + at;
+		m->blobs[r] = r == g->rank ? (unsigned char *)s->blob : (unsigned char *)m->bytes.at + at;
 		at += r == g->rank ? 0 : m->lens[r];
 	}
 	return ipcshare__exchange_bytes(g, s->blob, m->lens, m->blobs);

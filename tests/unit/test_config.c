@@ -30,6 +30,7 @@ static const struct {
 	  { "", "-1", "4294967296", "1k", " 1" } },
 	{ "IPCSHARE_CACHE_MIB", "1048576", { "0", "1", "4294967295" },
 	  { "", "-1", "4294967296", "1M", "0x1" } },
+	{ "IPCSHARE_KEEP_MIB", "256", { "0", "1", "1048576" }, { "", "-1", "1048577", "1M" } },
 	{ "IPCSHARE_ACL_LIB", "", { "", "libascendcl.so", PATH127 }, { PATH127 "8" } },
 	{ "IPCSHARE_ASCEND_ANY_SOC", "0", { "0", "1" }, { "", "2", "yes", "01" } },
 	{ "IPCSHARE_ASCEND_STRICT", "0", { "0", "1" }, { "", "2", "no", " 1" } },
