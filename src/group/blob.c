@@ -246,10 +246,10 @@ static uint64_t run_reach(struct ipcshare__wire_descriptor run)
 }
 
 /* @rest: bytes of the region behind the buffer before it; 0 if that was none. */
-static int run_read(struct reader *rd, struct ipcshare__wire_descriptor run, uint32_t ref,
-		    uint64_t rest, uint32_t i)
+static int run_read(struct reader *rd, struct ipcshare__wire_descriptor run, uint64_t rest,
+		    uint32_t i)
 {
-	uint32_t more = ipcshare__descriptor_high(run);
+	uint32_t more = ipcshare__descriptor_high(run), *refs = rd->refs + rd->n;
 
 	if (!run_reach(run))
 		return malformed("a run of nothing; descriptor", i);
@@ -258,7 +258,7 @@ static int run_read(struct reader *rd, struct ipcshare__wire_descriptor run, uin
 	if (more > rd->blob->nbufs - rd->n)
 		return malformed("more buffers than it says; descriptor", i);
 	for (uint32_t k = 0; k < more; k++)
-		rd->refs[rd->n + k] = ref;
+		refs[k] = refs[-1];
 	rd->n += more;
 	return 0;
 }
@@ -279,41 +279,60 @@ static int nothing_read(struct reader *rd, struct ipcshare__wire_descriptor d, u
 	return 0;
 }
 
-static int descriptors_read(struct reader *rd)
+/*
+ * From descriptor @i on as long as they are buffers of regions that have their place and fit: the rest is
+ * for those who look more closely. What stands in memory elsewhere is local here, for the compiler can't
+ * know that no reference that is stored is part of it. Return: the first one that isn't
+ */
+static uint32_t buffers_read(struct reader *rd, uint32_t i, uint64_t *rest)
 {
-	const struct ipcshare__blob *b = rd->blob;
-	const struct place *p = NULL;
-	uint64_t rest = 0, end;
+	const uint32_t ndescriptors = rd->blob->ndescriptors;
+	const struct place *const places = rd->places;
+	const struct ipcshare__blob b = *rd->blob;
+	uint32_t *const refs = rd->refs;
+	size_t n = rd->n;
+
+	for (; i < ndescriptors && n < b.nbufs; i++) {
+		struct ipcshare__wire_descriptor d = ipcshare__blob_at(&b, i);
+		const struct place *p = &places[ipcshare__descriptor_what(d) % PLACES];
+		uint64_t len = ipcshare__descriptor_length(d);
+		uint64_t end = ipcshare__descriptor_low(d) + len;
+
+		if (!len || ((d.what ^ p->what) | (d.where ^ p->where)) >> 44 || end > p->length)
+			break;
+		*rest = p->length - end;
+		refs[n++] = p->ref;
+	}
+	rd->n = n;
+	return i;
+}
+
+/* One that is special, or wrong, or of a region that has no place yet. */
+static int descriptor_read(struct reader *rd, uint32_t i, uint64_t *rest)
+{
+	struct ipcshare__wire_descriptor d = ipcshare__blob_at(rd->blob, i);
+	uint32_t what = ipcshare__descriptor_what(d);
+	struct place *p = &rd->places[what % PLACES];
+	uint64_t end = ipcshare__descriptor_low(d) + ipcshare__descriptor_length(d);
+	uint64_t before = *rest;
 	int err = 0;
 
-	for (uint32_t i = 0; i < b->ndescriptors && !err; i++) {
-		struct ipcshare__wire_descriptor d = ipcshare__blob_at(b, i);
-
-		if (__builtin_expect(!ipcshare__descriptor_length(d), 0)) {
-			err = ipcshare__descriptor_what(d) == IPCSHARE__RUN
-				      ? run_read(rd, d, p ? p->ref : 0, rest, i)
-				      : nothing_read(rd, d, i);
-			rest = 0;
-			continue;
-		}
-		p = &rd->places[ipcshare__descriptor_what(d) % PLACES];
-		if (__builtin_expect((d.what ^ p->what) >> 44, 0)) {
-			err = place_load(rd, ipcshare__descriptor_what(d), i,
-					 &rd->places[ipcshare__descriptor_what(d) % PLACES]);
-			if (err)
-				return err;
-		}
-		if (__builtin_expect((d.where ^ p->where) >> 44, 0))
-			return malformed("a region that is another now; descriptor", i);
-		end = ipcshare__descriptor_low(d) + ipcshare__descriptor_length(d);
-		if (__builtin_expect(end > p->length, 0))
-			return malformed("a buffer outside its region; descriptor", i);
-		if (__builtin_expect(rd->n == b->nbufs, 0))
-			return malformed("more buffers than it says; descriptor", i);
-		rest = p->length - end;
-		rd->refs[rd->n++] = p->ref;
-	}
-	return err;
+	*rest = 0;
+	if (!ipcshare__descriptor_length(d))
+		return what == IPCSHARE__RUN ? run_read(rd, d, before, i) : nothing_read(rd, d, i);
+	if ((d.what ^ p->what) >> 44)
+		err = place_load(rd, what, i, p);
+	if (err)
+		return err;
+	if ((d.where ^ p->where) >> 44)
+		return malformed("a region that is another now; descriptor", i);
+	if (end > p->length)
+		return malformed("a buffer outside its region; descriptor", i);
+	if (rd->n == rd->blob->nbufs)
+		return malformed("more buffers than it says; descriptor", i);
+	*rest = p->length - end;
+	rd->refs[rd->n++] = p->ref;
+	return 0;
 }
 
 int ipcshare__blob_read(const struct ipcshare__blob *b, const struct ipcshare__catalog *catalog,
@@ -322,11 +341,15 @@ int ipcshare__blob_read(const struct ipcshare__blob *b, const struct ipcshare__c
 	struct reader rd = {
 		.blob = b, .catalog = catalog, .place = place, .arg = arg, .refs = refs,
 	};
-	int err;
+	uint64_t rest = 0; /* bytes of the region behind the last buffer */
+	uint32_t i;
+	int err = 0;
 
-	for (uint32_t i = 0; i < PLACES; i++)
+	for (i = 0; i < PLACES; i++)
 		rd.places[i].what = (uint64_t)(i ^ 1) << 44;
-	err = descriptors_read(&rd);
+	i = 0;
+	while (!err && (i = buffers_read(&rd, i, &rest)) < b->ndescriptors)
+		err = descriptor_read(&rd, i++, &rest);
 	if (!err && rd.n != b->nbufs)
 		err = malformed("not as many buffers as it says, but", rd.n);
 	return err;

@@ -213,67 +213,49 @@ int ipcshare__row_map(struct ipcshare__row *row, struct ipcshare_ctx *ctx,
 
 /* ---- Fill ---- */
 
-struct filling {
-	const struct ipcshare__row *row;
-	struct ipcshare__cells *cells;
-	size_t i, first_bad;
-	uint32_t ref; /* of the cell before; NO_REGION: none */
-	char *base; /* of its region */
-};
-
-static void region_enter(struct filling *f, uint32_t ref)
+/* Cell @i, whose region is at @base, or isn't mapped. */
+static inline void cell_fill(struct ipcshare__cells c, size_t i, char *base, uint64_t offset,
+			     size_t len)
 {
-	const struct ipcshare__used *u = &f->row->used[ref];
-
-	f->ref = ref;
-	f->base = u->base;
-	if (u->status && f->first_bad == f->cells->n)
-		f->first_bad = f->i;
+	c.ptr[i] = base ? base + offset : NULL;
+	c.len[i] = len;
+	if (c.offset)
+		c.offset[i] = offset;
 }
 
-static inline void cell_fill(struct filling *f, uint64_t offset, size_t len)
+size_t ipcshare__row_fill(const struct ipcshare__row *row, const struct ipcshare__blob *blob,
+			  struct ipcshare__cells *cells)
 {
-	struct ipcshare__cells *c = f->cells;
-	size_t i = f->i++;
-
-	c->ptr[i] = f->base ? f->base + offset : NULL;
-	c->len[i] = len;
-	if (c->offset)
-		c->offset[i] = offset;
-}
-
-size_t ipcshare__row_fill(const struct ipcshare__row *row, const struct ipcshare__blob *b,
-			  struct ipcshare__cells *c)
-{
-	struct filling f = {
-		.row = row, .cells = c, .first_bad = c->n, .ref = IPCSHARE__NO_REGION,
-	};
+	const struct ipcshare__cells c = *cells; /* not to be read again after every store */
+	const struct ipcshare__blob b = *blob;
+	uint32_t ref = IPCSHARE__NO_REGION; /* of the cell before */
+	size_t first_bad = c.n, i = 0;
 	uint64_t offset = 0, len = 0;
+	char *base = NULL; /* of its region */
 
-	for (uint32_t k = 0; k < b->ndescriptors; k++) {
-		struct ipcshare__wire_descriptor d = ipcshare__blob_at(b, k);
-		uint32_t ref = c->ref[f.i];
+	for (uint32_t k = 0; k < b.ndescriptors; k++) {
+		struct ipcshare__wire_descriptor d = ipcshare__blob_at(&b, k);
 
-		if (ref & IPCSHARE__NO_REGION) {
-			f.ref = IPCSHARE__NO_REGION;
-			f.base = NULL;
-			cell_fill(&f, 0, 0);
-			continue;
+		if (c.ref[i] != ref) {
+			ref = c.ref[i];
+			base = ref & IPCSHARE__NO_REGION ? NULL : row->used[ref].base;
+			if (!(ref & IPCSHARE__NO_REGION) && row->used[ref].status && first_bad == c.n)
+				first_bad = i;
 		}
-		if (ref != f.ref)
-			region_enter(&f, ref);
 		if (ipcshare__descriptor_length(d)) {
 			offset = ipcshare__descriptor_low(d);
 			len = ipcshare__descriptor_length(d);
-			cell_fill(&f, offset, len);
+			cell_fill(c, i++, base, offset, len);
+		} else if (ref & IPCSHARE__NO_REGION) {
+			cell_fill(c, i++, NULL, 0, 0);
 		} else {
 			for (uint32_t more = ipcshare__descriptor_high(d); more; more--) {
 				offset += ipcshare__descriptor_low(d);
-				cell_fill(&f, offset, len);
+				cell_fill(c, i++, base, offset, len);
 			}
 		}
 	}
-	return f.first_bad;
+	return first_bad;
 }
 
 /* ---- Count and exchange ---- */
