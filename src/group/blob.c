@@ -56,20 +56,26 @@ int ipcshare__blob_begin(struct ipcshare__blob_writer *w, struct ipcshare__block
 	return 0;
 }
 
+static uint32_t written(const struct ipcshare__blob_writer *w)
+{
+	return (uint32_t)(w->end - w->first);
+}
+
 /* The descriptors into another room, with more before them. */
 static int room_grow(struct ipcshare__blob_writer *w, uint64_t prefix)
 {
+	const uint32_t n = written(w);
 	struct ipcshare__wire_descriptor *first;
 	struct ipcshare__block more;
 
-	if (ipcshare__block_get(w->blocks, blob_size(prefix, w->ndescriptors), &more))
+	if (ipcshare__block_get(w->blocks, blob_size(prefix, n), &more))
 		return no_room(w->nbufs);
 	first = (struct ipcshare__wire_descriptor *)((char *)more.at + prefix);
-	memcpy(first, w->first, w->ndescriptors * sizeof(*first));
+	memcpy(first, w->first, n * sizeof(*first));
 	ipcshare__block_put(w->blocks, &w->room);
 	w->room = more;
 	w->first = first;
-	w->end = first + w->ndescriptors;
+	w->end = first + n;
 	return 0;
 }
 
@@ -91,7 +97,7 @@ int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare
 {
 	uint32_t nindices = f->set ? w->nbufs : 0;
 	uint64_t prefix = prefix_size(f->nregions, nindices);
-	uint64_t len = blob_size(prefix, w->ndescriptors);
+	uint64_t len = blob_size(prefix, written(w));
 	struct ipcshare__wire_blob *blob;
 	int err = prefix > PREFIX_ROOM ? room_grow(w, prefix) : 0;
 
@@ -105,7 +111,7 @@ int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare
 		.bytes = len,
 		.set = f->set,
 		.nbufs = w->nbufs,
-		.ndescriptors = w->ndescriptors,
+		.ndescriptors = written(w),
 		.nregions = f->nregions,
 		.rank = f->rank,
 		.access = f->access,

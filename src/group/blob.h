@@ -17,8 +17,10 @@ struct ipcshare__blob_writer {
 	struct ipcshare__blocks *blocks;
 	struct ipcshare__block room; /* the blob is in it; the caller's to give back */
 	struct ipcshare__wire_descriptor *first, *end; /* the descriptors */
-	uint32_t nbufs, ndescriptors;
-	struct ipcshare__wire_descriptor next; /* would go on with the run that was added last */
+	uint32_t nbufs;
+	struct ipcshare__wire_descriptor before; /* the buffer that was added last */
+	uint64_t stride; /* from the one before it, if they could begin a run; else 0 */
+	bool run; /* the last descriptor is one */
 };
 
 /* Room for @nbufs descriptors: 0, or IPCSHARE_ERR_NO_MEMORY with detail. */
@@ -33,28 +35,28 @@ int ipcshare__blob_begin(struct ipcshare__blob_writer *w, struct ipcshare__block
 static inline void ipcshare__blob_add(struct ipcshare__blob_writer *w,
 				      struct ipcshare__wire_descriptor d)
 {
-	struct ipcshare__wire_descriptor *end = w->end;
-	uint64_t stride;
+	struct ipcshare__wire_descriptor *last = w->end - 1;
+	uint64_t stride = d.where - w->before.where;
 
 	w->nbufs++;
-	if (w->next.what && d.what == w->next.what && d.where == w->next.where &&
-	    ipcshare__descriptor_high(end[-1]) < IPCSHARE__LOW20) {
-		end[-1].where += IPCSHARE__REACH; /* one more */
-		w->next.where += ipcshare__descriptor_low(end[-1]);
-		return;
-	}
-	w->next.what = 0;
-	if (w->ndescriptors >= 2 && d.what == end[-1].what && d.what == end[-2].what) {
-		stride = d.where - end[-1].where;
-		if (stride && stride < IPCSHARE__REACH && ipcshare__descriptor_length(d) &&
-		    stride == end[-1].where - end[-2].where) {
-			end[-1] = ipcshare__descriptor_special(IPCSHARE__RUN, 2, stride);
-			w->next = (struct ipcshare__wire_descriptor){ d.what, d.where + stride };
+	if (__builtin_expect(d.what == w->before.what && stride == w->stride, 0) &&
+	    stride - 1 < IPCSHARE__REACH - 1 && ipcshare__descriptor_length(d)) {
+		if (w->run && ipcshare__descriptor_high(*last) < IPCSHARE__LOW20) {
+			last->where += IPCSHARE__REACH; /* one more */
+			w->before = d;
+			return;
+		}
+		if (!w->run) {
+			*last = ipcshare__descriptor_special(IPCSHARE__RUN, 2, stride);
+			w->run = true;
+			w->before = d;
 			return;
 		}
 	}
+	w->stride = d.what == w->before.what && !w->run ? stride : 0;
+	w->run = false;
+	w->before = d;
 	*w->end++ = d;
-	w->ndescriptors++;
 }
 
 /* What is said of the blob as a whole. */

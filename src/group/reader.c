@@ -4,6 +4,7 @@
 #include <ipcshare.h>
 #include <string.h>
 
+#include "base/fill.h"
 #include "group/blob.h"
 
 #define BATCH 64 /* descriptors that are copied at once: 1 KiB */
@@ -104,28 +105,26 @@ static uint64_t run_reach(struct ipcshare__wire_descriptor run)
 static int run_read(struct ipcshare__reader *r, struct ipcshare__wire_descriptor run, uint64_t at)
 {
 	const uint64_t more = ipcshare__descriptor_high(run), stride = ipcshare__descriptor_low(run);
+	const uint64_t offset = r->offset + stride; /* of the first one more */
 	struct ipcshare__cells c = *r->cells;
-	const size_t from = r->n, to = from + more;
-	uintptr_t ptr = (uintptr_t)r->last.base + r->offset;
+	const size_t i = r->n;
 
 	if (!run_reach(run))
 		return ipcshare__blob_malformed("a run of nothing; descriptor", at);
 	if (run_reach(run) > r->rest)
 		return ipcshare__blob_malformed("a run past the end of its region; descriptor", at);
-	if (more > c.n - from)
+	if (more > c.n - i)
 		return ipcshare__blob_malformed("more buffers than it says; descriptor", at);
-	for (size_t i = from; i < to; i++)
-		c.ref[i] = r->last.ref;
-	for (size_t i = from; i < to; i++)
-		c.len[i] = r->length;
-	for (size_t i = from; c.offset && i < to; i++)
-		c.offset[i] = r->offset + (i - from + 1) * stride;
+	ipcshare__fill32(c.ref + i, r->last.ref, more);
+	ipcshare__fill64(c.len + i, r->length, 0, more);
+	if (c.offset)
+		ipcshare__fill64(c.offset + i, offset, stride, more);
 	if (c.offset && !r->last.base)
-		memset(c.ptr + from, 0, more * sizeof(*c.ptr));
+		memset(c.ptr + i, 0, more * sizeof(*c.ptr));
 	else
-		for (size_t i = from; i < to; i++)
-			c.ptr[i] = (void *)(ptr += stride);
-	r->n = to;
+		ipcshare__fill64((uint64_t *)c.ptr + i, (uintptr_t)r->last.base + offset, stride,
+				 more);
+	r->n += more;
 	r->rest = 0;
 	return 0;
 }
@@ -178,7 +177,8 @@ int ipcshare__reader_read(struct ipcshare__reader *r, const unsigned char *bytes
 
 	for (size_t done = 0, k; done < n && !err; done += k) {
 		k = n - done < BATCH ? n - done : BATCH;
-		memcpy(d, bytes + done * sizeof(*d), k * sizeof(*d));
+		for (size_t i = 0; i < k; i++) /* one memcpy() would become a slow string instruction */
+			memcpy(&d[i], bytes + (done + i) * sizeof(*d), sizeof(*d));
 		__asm__ volatile("" : "+m"(d)); /* from here on it is the copy that counts */
 		for (size_t i = 0; !err && (i = buffers_read(r, d, i, k)) < k; i++)
 			err = descriptor_read(r, d[i], r->ndescriptors + done + i);

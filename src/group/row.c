@@ -239,11 +239,22 @@ static void count(struct ipcshare__row *row, uint32_t ref, uint64_t by)
 	row->nidle += (uint32_t)!u->cells - (uint32_t)was_idle;
 }
 
+static bool same8(const uint32_t *refs, uint32_t ref)
+{
+	uint32_t differ = 0;
+
+	for (int k = 0; k < 8; k++)
+		differ |= refs[k] ^ ref;
+	return !differ;
+}
+
 void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *c)
 {
 	for (size_t i = 0, from; i < c->n;) { /* mostly many in one region */
 		uint32_t ref = c->ref[from = i];
 
+		while (i + 8 <= c->n && same8(c->ref + i, ref))
+			i += 8;
 		while (i < c->n && c->ref[i] == ref)
 			i++;
 		count(row, ref, i - from);

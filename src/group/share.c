@@ -36,16 +36,19 @@ static struct ipcshare__wire_descriptor buffer_look(struct ipcshare_share *s,
 }
 
 static void buffers_add(struct ipcshare_share *s, const struct ipcshare_buf *bufs, size_t n,
-			struct ipcshare__blob_writer *w)
+			struct ipcshare__blob_writer *writer)
 {
+	struct ipcshare__blob_writer w = *writer; /* nobody else's, so that it stays in registers */
+
 	for (size_t i = 0; i < n; i++) {
 		struct ipcshare__wire_descriptor d;
 
 		if (!bufs[i].len || !ipcshare__recent_describe(s->describer.recent, bufs[i].ptr,
 							       bufs[i].len, &d))
 			d = buffer_look(s, &bufs[i], i);
-		ipcshare__blob_add(w, d);
+		ipcshare__blob_add(&w, d);
 	}
+	*writer = w;
 	if (s->bad.status)
 		ipcshare__error_restore(&s->bad);
 }

@@ -16,9 +16,9 @@
 #define SLEEP_MAX_NS 1000000u
 #define LOOK_EVERY_NS 10000000u
 #define GRACE_NS 500000000u
-/* For a post: some tens of microseconds either way, and then asleep until it comes. */
+/* For a post: as long as a round of ranks that work may take, and then asleep until it comes. */
 #define SPIN_LOOKS 2000u
-#define YIELD_LOOKS 100u
+#define YIELD_LOOKS 1000u
 
 bool ipcshare__wait_crowded(int nranks)
 {
