@@ -309,6 +309,8 @@ IPCSHARE_API int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *
  * ipcshare_trim - close all mappings of peers' memory that are only kept for reuse
  * @closed: set to their number; may be NULL
  *
+ * Memory that the tables of ended sets were in is given back too (IPCSHARE_KEEP_MIB bounds it).
+ *
  * What a set or ipcshare_map() uses stays. IPCSHARE_CACHE_ENTRIES and IPCSHARE_CACHE_MIB bound what is
  * kept without this: what was used longest ago goes first.
  * Return: 0; ERR_CLOSED; ERR_FORKED
@@ -486,14 +488,14 @@ struct ipcshare_wait;
  * @rank: of the caller, 0 .. nranks - 1
  * @nranks: ranks of the group, all on one node
  * @allgather: @len bytes of every rank, in rank order, into @all
- * @allgatherv: lens[r] bytes of rank r, packed in rank order, into @all; lens are multiples of 64
- * @barrier: returns when every rank has called it
  * @release: or NULL; called once when the group is freed or abandoned. @broken is not 0 if a call
  *           failed before, when a collective clean-up could wait for ever
  *
- * The callbacks return 0, or any other number for failure. While they wait they should call
- * ipcshare_wait_tick(@wait) again and again, and return its result when that is not 0: so a dead
- * peer or a deadline ends the wait, with its own status. <ipcshare_mpi.h> has a bootstrap over MPI.
+ * Only ipcshare_group_create() uses it, a few times and with less than 1 KiB of each rank; afterwards
+ * the ranks meet in memory that they share. @allgather returns 0, or any other number for failure. While
+ * it waits it should call ipcshare_wait_tick(@wait) again and again, and return its result when that is
+ * not 0: so a dead peer or a deadline ends the wait, with its own status. <ipcshare_mpi.h> has a bootstrap
+ * over MPI.
  */
 struct ipcshare_bootstrap {
 	size_t size;
@@ -502,9 +504,6 @@ struct ipcshare_bootstrap {
 	int nranks;
 	int (*allgather)(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len,
 			 void *all);
-	int (*allgatherv)(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
-			  const size_t *lens);
-	int (*barrier)(void *arg, struct ipcshare_wait *wait);
 	void (*release)(void *arg, int broken);
 };
 
@@ -631,7 +630,7 @@ struct ipcshare_set {
  *         NULL or unknown flags; with IPCSHARE_ALL_OR_NOTHING the status of the first bad buffer;
  *         ERR_PEER_DEAD, ERR_TIMEOUT, ERR_BOOTSTRAP (the group is of no more use then);
  *         ERR_PROTOCOL; ERR_NO_MEMORY, also for more than 2^28 buffers. The same on every rank.
- * Cost:   three exchanges, and 16 bytes sent per buffer; 32 for a run of buffers of one length that
+ * Cost:   two rounds in shared memory, and 16 bytes written per buffer; 32 for a run of buffers of one length that
  *         follow each other at one distance. 88 more per allocation that is new to the group.
  *         The set holds 20 bytes per buffer of each rank.
  */
@@ -739,7 +738,7 @@ IPCSHARE_API int ipcshare_table_device(struct ipcshare_set *set, int rank, void 
  * Return: as ipcshare_share(); ERR_INVALID also if an index is out of range or given twice;
  *         ERR_MISMATCH the ranks update different sets. On failure the set is as it was, on every
  *         rank.
- * Cost:   three exchanges, one more if something is let go; up to 20 bytes sent per changed buffer.
+ * Cost:   two rounds, one more if something is let go; up to 20 bytes written per changed buffer.
  */
 IPCSHARE_API int ipcshare_set_update(struct ipcshare_set *set, const size_t *index,
 				     const struct ipcshare_buf *bufs, size_t k, unsigned flags);

@@ -20,7 +20,8 @@ extern "C" {
  * @comm: any intracommunicator, on one node or many; the group keeps its own duplicate
  * @out: this node's group; the order of ranks is that of @comm
  *
- * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id.
+ * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id. Only this call
+ * uses MPI: the group also works after MPI_Finalize, as long as all its ranks are there.
  *
  * It waits for every rank of @comm until the deadline. MPI can't take a call back that it has begun:
  * after ERR_TIMEOUT, @comm must not be used for collective calls any more. Which rank did not come is

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/wire.h"
 
 int ipcshare__mpi_is_up(void)
 {
@@ -56,15 +55,13 @@ static int complete(MPI_Request *request, struct ipcshare_wait *wait, const char
 
 /*
  * A collective can't be cancelled. If we stop waiting for one, MPI may still use its memory at any
- * later time. So that memory is ours: what MPI reads and writes, and the counts. It is given back
- * when the collective completes after all, at a later exchange of any group, or never.
+ * later time. So what MPI reads and writes is ours. It is given back when the collective completes after all, at a later exchange of any group, or never.
  */
 struct pending {
 	struct pending *next;
 	MPI_Request request;
 	void *mine;
 	void *all;
-	int *counts; /* and displacements; NULL if there are none */
 };
 
 static pthread_mutex_t abandoned_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -74,11 +71,10 @@ static void pending_free(struct pending *p)
 {
 	free(p->mine);
 	free(p->all);
-	free(p->counts);
 	free(p);
 }
 
-static struct pending *pending_new(const void *mine, size_t len, size_t total, int ncounts)
+static struct pending *pending_new(const void *mine, size_t len, size_t total)
 {
 	struct pending *p = calloc(1, sizeof(*p));
 
@@ -86,8 +82,7 @@ static struct pending *pending_new(const void *mine, size_t len, size_t total, i
 		return NULL;
 	p->mine = malloc(len + 1);
 	p->all = malloc(total + 1);
-	p->counts = calloc((size_t)ncounts + 1, sizeof(int));
-	if (!p->mine || !p->all || !p->counts) {
+	if (!p->mine || !p->all) {
 		pending_free(p);
 		return NULL;
 	}
@@ -157,7 +152,7 @@ int ipcshare__mpi_allgather(MPI_Comm comm, struct ipcshare_wait *wait, const voi
 		return err;
 	total = len * (size_t)nranks;
 	abandoned_sweep();
-	p = pending_new(mine, len, total, 0);
+	p = pending_new(mine, len, total);
 	if (!p)
 		return no_room(total);
 	err = MPI_Iallgather(p->mine, (int)len, MPI_BYTE, p->all, (int)len, MPI_BYTE, comm,
@@ -182,50 +177,10 @@ static int mpi_allgather(void *arg, struct ipcshare_wait *wait, const void *mine
 	return err ? err : ipcshare__mpi_allgather(b->comm, wait, mine, len, all);
 }
 
-static int mpi_allgatherv(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
-			  const size_t *lens)
-{
-	struct ipcshare__mpi_bootstrap *b = arg;
-	struct pending *p;
-	size_t total = 0;
-	int err = check_up(), rank, *displs;
-
-	if (!err)
-		err = ipcshare__mpi_result(MPI_Comm_rank(b->comm, &rank), "MPI_Comm_rank");
-	if (err)
-		return err;
-	abandoned_sweep();
-	for (int r = 0; r < b->nranks; r++)
-		total += lens[r];
-	p = pending_new(mine, lens[rank], total, 2 * b->nranks);
-	if (!p)
-		return no_room(total);
-	displs = p->counts + b->nranks;
-	for (int r = 0; r < b->nranks; r++) {
-		p->counts[r] = (int)(lens[r] / IPCSHARE__BLOB_ALIGN);
-		displs[r] = r ? displs[r - 1] + p->counts[r - 1] : 0;
-	}
-	err = MPI_Iallgatherv(p->mine, p->counts[rank], b->block, p->all, p->counts, displs,
-			      b->block, b->comm, &p->request);
-	return pending_complete(p, err, wait, "MPI_Iallgatherv", all, total);
-}
-
-static int mpi_barrier(void *arg, struct ipcshare_wait *wait)
-{
-	struct ipcshare__mpi_bootstrap *b = arg;
-	int err = check_up();
-
-	return err ? err : ipcshare__mpi_barrier(b->comm, wait);
-}
-
 /* Freeing a communicator is collective: after a failure it could wait for the dead. */
 void ipcshare__mpi_bootstrap_end(struct ipcshare__mpi_bootstrap *b, int broken)
 {
-	int up = !broken && ipcshare__mpi_is_up();
-
-	if (up && b->block != MPI_DATATYPE_NULL)
-		MPI_Type_free(&b->block);
-	if (up && b->comm != MPI_COMM_NULL)
+	if (!broken && ipcshare__mpi_is_up() && b->comm != MPI_COMM_NULL)
 		MPI_Comm_free(&b->comm);
 	free(b->comm_rank);
 	free(b);
@@ -245,8 +200,6 @@ void ipcshare__mpi_bootstrap_fill(struct ipcshare__mpi_bootstrap *b, int rank,
 		.rank = rank,
 		.nranks = b->nranks,
 		.allgather = mpi_allgather,
-		.allgatherv = mpi_allgatherv,
-		.barrier = mpi_barrier,
 		.release = mpi_release,
 	};
 }

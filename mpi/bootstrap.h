@@ -7,7 +7,6 @@
 
 struct ipcshare__mpi_bootstrap {
 	MPI_Comm comm; /* ours alone */
-	MPI_Datatype block; /* 64 bytes: so that int counts reach 128 GiB */
 	int nranks;
 	int comm_size; /* of the user's communicator */
 	int *comm_rank; /* by group rank */

@@ -118,15 +118,9 @@ static int ranks_translate(MPI_Comm comm, struct ipcshare__mpi_bootstrap *b)
 
 static int bootstrap_prepare(MPI_Comm comm, struct ipcshare__mpi_bootstrap *b)
 {
-	int err;
-
 	MPI_Comm_size(b->comm, &b->nranks);
 	MPI_Comm_size(comm, &b->comm_size);
-	err = ipcshare__mpi_result(MPI_Type_contiguous(IPCSHARE__BLOB_ALIGN, MPI_BYTE, &b->block),
-				   "MPI_Type_contiguous");
-	if (!err)
-		err = ipcshare__mpi_result(MPI_Type_commit(&b->block), "MPI_Type_commit");
-	return err ? err : ranks_translate(comm, b);
+	return ranks_translate(comm, b);
 }
 
 /* Before the group's own exchanges can tell: does every local rank get that far? */
@@ -186,7 +180,6 @@ int ipcshare_mpi_group_create(struct ipcshare_ctx *ctx, MPI_Comm comm, struct ip
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return ipcshare__fail_errno(ENOMEM, "group", "a bootstrap");
-	b->block = MPI_DATATYPE_NULL;
 	b->comm = MPI_COMM_NULL;
 	status = ipcshare__ctx_check(ctx, "group");
 	timeout_ms = status ? NO_CTX_TIMEOUT_MS : ctx->timeout_ms;

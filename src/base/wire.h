@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 2u
+#define IPCSHARE__LAYOUT 3u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -174,7 +174,7 @@ struct ipcshare__wire_blob {
 	uint32_t rank;
 	uint32_t access; /* enum ipcshare__access, to all of these buffers */
 	uint32_t pad;
-	uint64_t check; /* over all bytes of the blob, this field taken as 0 */
+	uint64_t check; /* over all bytes but this field, if the user carries it; else 0 */
 };
 _Static_assert(sizeof(struct ipcshare__wire_blob) == 64, "wire layout");
 
@@ -217,7 +217,7 @@ struct ipcshare__wire_header {
 	uint32_t check; /* over all bytes before it */
 	uint32_t pad;
 };
-_Static_assert(sizeof(struct ipcshare__wire_header) == 40, "wire layout");
+_Static_assert(sizeof(struct ipcshare__wire_header) == 40, "wire layout"); /* < IPCSHARE__SLOT_BODY */
 
 /* Sent only after somebody failed: the detail of each rank. */
 struct ipcshare__wire_detail {
@@ -231,7 +231,11 @@ struct ipcshare__wire_detail {
 };
 _Static_assert(sizeof(struct ipcshare__wire_detail) == 568, "wire layout");
 
-/* One page of each rank in each group, written by its owner, read by all others. */
+/*
+ * Of each rank in each group: written by its owner, read by all others. Behind it stand two slots of
+ * IPCSHARE__SLOT bytes each, for what the owner has to say in odd and in even rounds; it writes one before
+ * it posts the round, and leaves it alone until all have posted the next.
+ */
 struct ipcshare__control {
 	/* line 0: written once, before the key is sent */
 	uint32_t magic;
@@ -239,13 +243,21 @@ struct ipcshare__control {
 	uint32_t rank;
 	uint32_t nranks;
 	uint8_t pad0[IPCSHARE__LINE - 16];
-	/* line 1: the owner stores, the peers look at it while they wait */
+	/* line 1: the owner stores; the peers wait for it, and sleep on the low half of round */
 	uint64_t round; /* serial of the exchange the owner has entered */
 	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
 	int64_t because_of; /* the rank concerned, written before gave_up; -1 none but the owner */
 	uint8_t pad1[IPCSHARE__LINE - 24];
+	/* line 2: the owner stores, whoever posts looks at it */
+	uint32_t asleep; /* the owner sleeps until a peer posts */
+	uint8_t pad2[IPCSHARE__LINE - 4];
 };
 _Static_assert(offsetof(struct ipcshare__control, round) == IPCSHARE__LINE, "own line");
-_Static_assert(sizeof(struct ipcshare__control) == 2 * IPCSHARE__LINE, "wire layout");
+_Static_assert(offsetof(struct ipcshare__control, asleep) == 2 * IPCSHARE__LINE, "own line");
+_Static_assert(sizeof(struct ipcshare__control) == 3 * IPCSHARE__LINE, "wire layout");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");
+#define IPCSHARE__SLOT ((size_t)64 << 10)
+#define IPCSHARE__SLOT_BODY 64 /* of a slot that begins with a header: where its bytes do */
+#define IPCSHARE__CONTROL_SIZE (sizeof(struct ipcshare__control) + 2 * IPCSHARE__SLOT)
 
 #endif

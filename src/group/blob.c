@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <ipcshare.h>
-#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -34,59 +33,47 @@ static int no_room(size_t nbufs)
 	return ipcshare__fail_errno(ENOMEM, "share", "%zu descriptors", nbufs);
 }
 
-int ipcshare__blob_begin(struct ipcshare__blob_writer *w, size_t nbufs)
+int ipcshare__blob_begin(struct ipcshare__blob_writer *w, struct ipcshare__blocks *blocks,
+			 size_t nbufs)
 {
-	*w = (struct ipcshare__blob_writer){ .blob = NULL };
-	if (nbufs <= IPCSHARE__BUFS_MAX)
-		w->blob = malloc(size_of(nbufs, 0, 0));
-	return w->blob ? 0 : no_room(nbufs);
+	*w = (struct ipcshare__blob_writer){ .blocks = blocks };
+	if (nbufs > IPCSHARE__BUFS_MAX ||
+	    ipcshare__block_get(blocks, size_of(nbufs, 0, 0), &w->room))
+		return no_room(nbufs);
+	w->end = (struct ipcshare__wire_descriptor *)((char *)w->room.at +
+						      sizeof(struct ipcshare__wire_blob));
+	return 0;
 }
 
-static struct ipcshare__wire_descriptor *descriptors_of(struct ipcshare__blob_writer *w)
+/* Many regions may need more room than their buffers. */
+static int room_grow(struct ipcshare__blob_writer *w, size_t used, size_t len)
 {
-	return (struct ipcshare__wire_descriptor *)(w->blob + 1);
-}
+	struct ipcshare__block more;
 
-/*
- * The third buffer at one distance makes a run of the two before it: they become one descriptor and a
- * run. Words compare as wholes: generations are equal, so the difference is that of the offsets.
- */
-void ipcshare__blob_add(struct ipcshare__blob_writer *w, struct ipcshare__wire_descriptor d)
-{
-	struct ipcshare__wire_descriptor *end = descriptors_of(w) + w->ndescriptors;
-	uint64_t stride;
-
-	w->nbufs++;
-	if (w->next.what && d.what == w->next.what && d.where == w->next.where &&
-	    ipcshare__descriptor_high(end[-1]) < IPCSHARE__LOW20) {
-		end[-1].where += IPCSHARE__REACH; /* one more */
-		w->next.where += ipcshare__descriptor_low(end[-1]);
-		return;
-	}
-	w->next.what = 0;
-	stride = w->ndescriptors < 2 ? 0 : d.where - end[-1].where;
-	if (stride && stride < IPCSHARE__REACH && ipcshare__descriptor_length(d) &&
-	    d.what == end[-1].what && d.what == end[-2].what &&
-	    stride == end[-1].where - end[-2].where) {
-		end[-1] = ipcshare__descriptor_special(IPCSHARE__RUN, 2, stride);
-		w->next = (struct ipcshare__wire_descriptor){ d.what, d.where + stride };
-		return;
-	}
-	*end = d;
-	w->ndescriptors++;
+	if (len <= w->room.size)
+		return 0;
+	if (ipcshare__block_get(w->blocks, len, &more))
+		return no_room(w->nbufs);
+	memcpy(more.at, w->room.at, used);
+	ipcshare__block_put(w->blocks, &w->room);
+	w->room = more;
+	return 0;
 }
 
 int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare__blob_frame *f)
 {
 	uint32_t nindices = f->set ? w->nbufs : 0;
 	size_t len = size_of(w->ndescriptors, f->nregions, nindices);
-	size_t used = sizeof(*w->blob) + w->ndescriptors * sizeof(struct ipcshare__wire_descriptor);
-	struct ipcshare__wire_blob *blob = realloc(w->blob, len);
-	unsigned char *bytes = (unsigned char *)blob;
+	size_t used = sizeof(struct ipcshare__wire_blob) +
+		      w->ndescriptors * sizeof(struct ipcshare__wire_descriptor);
+	struct ipcshare__wire_blob *blob;
+	unsigned char *bytes;
+	int err = room_grow(w, used, len);
 
-	if (!blob)
-		return no_room(w->nbufs);
-	w->blob = blob;
+	if (err)
+		return err;
+	blob = w->room.at;
+	bytes = w->room.at;
 	if (f->nregions)
 		memcpy(bytes + used, f->regions, f->nregions * sizeof(*f->regions));
 	used += f->nregions * sizeof(*f->regions);
@@ -105,7 +92,8 @@ int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare
 		.rank = f->rank,
 		.access = f->access,
 	};
-	blob->check = blob_sum(bytes, len);
+	if (f->carried)
+		blob->check = blob_sum(bytes, len);
 	return 0;
 }
 
@@ -118,7 +106,7 @@ static int malformed(const char *what, uint64_t where)
 }
 
 static int head_check(const struct ipcshare__wire_blob *head, const unsigned char *bytes, size_t len,
-		      uint32_t rank, uint64_t endpoint)
+		      uint32_t rank, uint64_t endpoint, bool carried)
 {
 	if (len < sizeof(*head) || head->magic != IPCSHARE__MAGIC_BLOB)
 		return malformed("it has no head; its length is", len);
@@ -131,7 +119,7 @@ static int head_check(const struct ipcshare__wire_blob *head, const unsigned cha
 	    head->bytes != len ||
 	    size_of(head->ndescriptors, head->nregions, head->set ? head->nbufs : 0) != len)
 		return malformed("its length does not fit its head", len);
-	if (head->check != blob_sum(bytes, len))
+	if (carried && head->check != blob_sum(bytes, len))
 		return malformed("a byte was altered; length", len);
 	if (head->access != IPCSHARE__READ_ONLY && head->access != IPCSHARE__READ_WRITE)
 		return malformed("access", head->access);
@@ -152,44 +140,6 @@ static int region_check(const struct ipcshare__wire_region *r, uint32_t i)
 	if (!memchr(r->key, '\0', sizeof(r->key)))
 		return malformed("a key without end; region", i);
 	return 0;
-}
-
-static int special_check(struct ipcshare__wire_descriptor d, struct ipcshare__wire_descriptor before,
-			 uint32_t i)
-{
-	switch (ipcshare__descriptor_what(d)) {
-	case IPCSHARE__EMPTY:
-		return d.where ? malformed("an empty buffer with an address; descriptor", i) : 0;
-	case IPCSHARE__FAILED:
-		return d.where < 1 || d.where > -IPCSHARE_ERR_SYSTEM
-			       ? malformed("an unknown status; descriptor", i)
-			       : 0;
-	case IPCSHARE__RUN:
-		return !ipcshare__descriptor_length(before) || !ipcshare__descriptor_high(d) ||
-				       !ipcshare__descriptor_low(d)
-			       ? malformed("a run of nothing; descriptor", i)
-			       : 0;
-	default:
-		return malformed("a special descriptor of no kind; descriptor", i);
-	}
-}
-
-/* Are the descriptors such, and as many buffers as the head says? */
-static int descriptors_check(const struct ipcshare__blob *b)
-{
-	struct ipcshare__wire_descriptor before = { 0, 0 };
-	uint64_t nbufs = 0;
-
-	for (uint32_t i = 0; i < b->ndescriptors; i++) {
-		struct ipcshare__wire_descriptor d = ipcshare__blob_at(b, i);
-		int err = ipcshare__descriptor_length(d) ? 0 : special_check(d, before, i);
-
-		if (err)
-			return err;
-		nbufs += d.what == (uint64_t)IPCSHARE__RUN << 44 ? ipcshare__descriptor_high(d) : 1;
-		before = d;
-	}
-	return nbufs == b->nbufs ? 0 : malformed("not as many buffers as it says, but", nbufs);
 }
 
 struct ipcshare__blob ipcshare__blob_view(const void *bytes)
@@ -213,14 +163,14 @@ struct ipcshare__blob ipcshare__blob_view(const void *bytes)
 }
 
 int ipcshare__blob_check(const void *bytes, size_t len, uint32_t rank, uint64_t endpoint,
-			 struct ipcshare__blob *out)
+			 bool carried, struct ipcshare__blob *out)
 {
 	struct ipcshare__wire_blob head = { 0 };
 	struct ipcshare__blob b;
 	int err;
 
 	memcpy(&head, bytes, len < sizeof(head) ? len : sizeof(head));
-	err = head_check(&head, bytes, len, rank, endpoint);
+	err = head_check(&head, bytes, len, rank, endpoint, carried);
 	if (err)
 		return err;
 	b = ipcshare__blob_view(bytes);
@@ -229,8 +179,6 @@ int ipcshare__blob_check(const void *bytes, size_t len, uint32_t rank, uint64_t 
 
 		err = region_check(&r, i);
 	}
-	if (!err)
-		err = descriptors_check(&b);
 	if (!err)
 		*out = b;
 	return err;
@@ -248,7 +196,48 @@ int ipcshare__blob_learn(const struct ipcshare__blob *b, struct ipcshare__catalo
 	return err;
 }
 
-/* ---- Bounds ---- */
+/* ---- Descriptors ---- */
+
+/*
+ * What descriptors of a region are held against. Looked up once for many: ids are small, so that those of
+ * fewer than PLACES regions mostly have a place each.
+ */
+#define PLACES 64u
+struct place {
+	uint64_t what; /* region << 44; a region that belongs elsewhere: none yet */
+	uint64_t where; /* low 20 bits of the generation << 44 */
+	uint64_t length; /* of the region */
+	uint32_t ref;
+};
+
+struct reader {
+	const struct ipcshare__blob *blob;
+	const struct ipcshare__catalog *catalog;
+	ipcshare__place_fn *place;
+	void *arg;
+	uint32_t *refs;
+	size_t n; /* buffers so far */
+	struct place places[PLACES];
+};
+
+static int place_load(struct reader *rd, uint32_t region, uint32_t i, struct place *out)
+{
+	const struct ipcshare__known *known = ipcshare__catalog_find(rd->catalog, region);
+	struct place p;
+	int err;
+
+	if (!known)
+		return malformed("a region that nobody told of; descriptor", i);
+	p = (struct place){
+		.what = (uint64_t)region << 44,
+		.where = (uint64_t)(known->generation & IPCSHARE__LOW20) << 44,
+		.length = known->length,
+	};
+	err = rd->place(rd->arg, region, &p.ref);
+	if (!err)
+		*out = p;
+	return err;
+}
 
 /* How much later its last buffer ends than the one before it: 20 bits times 44 don't overflow. */
 static uint64_t run_reach(struct ipcshare__wire_descriptor run)
@@ -256,35 +245,89 @@ static uint64_t run_reach(struct ipcshare__wire_descriptor run)
 	return ipcshare__descriptor_high(run) * ipcshare__descriptor_low(run);
 }
 
-int ipcshare__blob_check_bounds(const struct ipcshare__blob *b,
-				const struct ipcshare__catalog *catalog)
+/* @rest: bytes of the region behind the buffer before it; 0 if that was none. */
+static int run_read(struct reader *rd, struct ipcshare__wire_descriptor run, uint32_t ref,
+		    uint64_t rest, uint32_t i)
 {
-	uint32_t region = UINT32_MAX, generation = 0;
-	uint64_t length = 0, end = 0;
+	uint32_t more = ipcshare__descriptor_high(run);
 
-	for (uint32_t i = 0; i < b->ndescriptors; i++) {
+	if (!run_reach(run))
+		return malformed("a run of nothing; descriptor", i);
+	if (run_reach(run) > rest)
+		return malformed("a run past the end of its region; descriptor", i);
+	if (more > rd->blob->nbufs - rd->n)
+		return malformed("more buffers than it says; descriptor", i);
+	for (uint32_t k = 0; k < more; k++)
+		rd->refs[rd->n + k] = ref;
+	rd->n += more;
+	return 0;
+}
+
+static int nothing_read(struct reader *rd, struct ipcshare__wire_descriptor d, uint32_t i)
+{
+	uint32_t what = ipcshare__descriptor_what(d);
+
+	if (what != IPCSHARE__EMPTY && what != IPCSHARE__FAILED)
+		return malformed("a special descriptor of no kind; descriptor", i);
+	if (what == IPCSHARE__EMPTY && d.where)
+		return malformed("an empty buffer with an address; descriptor", i);
+	if (what == IPCSHARE__FAILED && (d.where < 1 || d.where > -IPCSHARE_ERR_SYSTEM))
+		return malformed("an unknown status; descriptor", i);
+	if (rd->n == rd->blob->nbufs)
+		return malformed("more buffers than it says; descriptor", i);
+	rd->refs[rd->n++] = IPCSHARE__NO_REGION | (uint32_t)d.where;
+	return 0;
+}
+
+static int descriptors_read(struct reader *rd)
+{
+	const struct ipcshare__blob *b = rd->blob;
+	const struct place *p = NULL;
+	uint64_t rest = 0, end;
+	int err = 0;
+
+	for (uint32_t i = 0; i < b->ndescriptors && !err; i++) {
 		struct ipcshare__wire_descriptor d = ipcshare__blob_at(b, i);
-		uint32_t what = ipcshare__descriptor_what(d);
 
-		if (!ipcshare__descriptor_length(d)) {
-			if (what == IPCSHARE__RUN && run_reach(d) > length - end)
-				return malformed("a run past the end of its region; descriptor", i);
+		if (__builtin_expect(!ipcshare__descriptor_length(d), 0)) {
+			err = ipcshare__descriptor_what(d) == IPCSHARE__RUN
+				      ? run_read(rd, d, p ? p->ref : 0, rest, i)
+				      : nothing_read(rd, d, i);
+			rest = 0;
 			continue;
 		}
-		if (what != region) { /* mostly it is that of the one before */
-			const struct ipcshare__known *known = ipcshare__catalog_find(catalog, what);
-
-			if (!known)
-				return malformed("a region that nobody told of; descriptor", i);
-			region = what;
-			length = known->length;
-			generation = known->generation & IPCSHARE__LOW20;
+		p = &rd->places[ipcshare__descriptor_what(d) % PLACES];
+		if (__builtin_expect((d.what ^ p->what) >> 44, 0)) {
+			err = place_load(rd, ipcshare__descriptor_what(d), i,
+					 &rd->places[ipcshare__descriptor_what(d) % PLACES]);
+			if (err)
+				return err;
 		}
-		if (ipcshare__descriptor_high(d) != generation)
+		if (__builtin_expect((d.where ^ p->where) >> 44, 0))
 			return malformed("a region that is another now; descriptor", i);
 		end = ipcshare__descriptor_low(d) + ipcshare__descriptor_length(d);
-		if (end > length)
+		if (__builtin_expect(end > p->length, 0))
 			return malformed("a buffer outside its region; descriptor", i);
+		if (__builtin_expect(rd->n == b->nbufs, 0))
+			return malformed("more buffers than it says; descriptor", i);
+		rest = p->length - end;
+		rd->refs[rd->n++] = p->ref;
 	}
-	return 0;
+	return err;
+}
+
+int ipcshare__blob_read(const struct ipcshare__blob *b, const struct ipcshare__catalog *catalog,
+			ipcshare__place_fn *place, void *arg, uint32_t *refs)
+{
+	struct reader rd = {
+		.blob = b, .catalog = catalog, .place = place, .arg = arg, .refs = refs,
+	};
+	int err;
+
+	for (uint32_t i = 0; i < PLACES; i++)
+		rd.places[i].what = (uint64_t)(i ^ 1) << 44;
+	err = descriptors_read(&rd);
+	if (!err && rd.n != b->nbufs)
+		err = malformed("not as many buffers as it says, but", rd.n);
+	return err;
 }

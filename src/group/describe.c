@@ -20,6 +20,20 @@ int ipcshare__describe_in(const struct ipcshare__region *r, const void *ptr, siz
 	return 0;
 }
 
+void ipcshare__recent_note(struct ipcshare__recent *all, const void *ptr,
+			   const struct ipcshare__region *r)
+{
+	uint64_t before = (uint64_t)((const char *)r->mem.base - (const char *)r->mem.start);
+
+	if (before + r->mem.length >= IPCSHARE__REACH) /* not every descriptor can be made */
+		return;
+	*ipcshare__recent_of(all, ptr) = (struct ipcshare__recent){
+		.base = (uintptr_t)r->mem.base,
+		.length = r->mem.length,
+		.first = ipcshare__descriptor(r->id, r->generation, before, 0),
+	};
+}
+
 static int held_add(struct ipcshare__describer *d, struct ipcshare__region *r)
 {
 	struct ipcshare__held *held;
@@ -73,25 +87,17 @@ static int region_number(struct ipcshare__describer *d, const void *ptr, size_t 
 int ipcshare__describe(struct ipcshare__describer *d, const void *ptr, size_t len,
 		       struct ipcshare__wire_descriptor *out)
 {
-	struct ipcshare__recent *recent = ipcshare__recent_of(d->recent, ptr);
-	const struct ipcshare__region *r;
-	uint32_t number = recent->number;
-	int status = 0;
+	uint32_t number;
+	int status = region_number(d, ptr, len, &number);
 
-	if (!ipcshare__recent_holds(recent, ptr, len)) {
-		status = region_number(d, ptr, len, &number);
-		if (!status) {
-			r = d->held[number].region;
-			*recent = (struct ipcshare__recent){ (uintptr_t)r->mem.base, r->mem.length,
-							     number };
-		}
-	}
 	if (!status)
 		status = d->held[number].status;
 	if (!status)
 		status = ipcshare__describe_in(d->held[number].region, ptr, len, out);
 	if (status)
 		*out = ipcshare__descriptor_special(IPCSHARE__FAILED, 0, (uint64_t)-status);
+	else
+		ipcshare__recent_note(d->recent, ptr, d->held[number].region);
 	return status;
 }
 

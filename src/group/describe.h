@@ -13,7 +13,7 @@
 struct ipcshare__recent {
 	uintptr_t base;
 	size_t length; /* 0: nothing here yet */
-	uint32_t number; /* the user's, of the region */
+	struct ipcshare__wire_descriptor first; /* of the byte at base, without a length */
 };
 #define IPCSHARE__RECENT 64
 
@@ -23,14 +23,22 @@ static inline struct ipcshare__recent *ipcshare__recent_of(struct ipcshare__rece
 	return &all[(uintptr_t)ptr >> 21 & (IPCSHARE__RECENT - 1)];
 }
 
-/* All of ptr .. ptr + len is there. */
-static inline bool ipcshare__recent_holds(const struct ipcshare__recent *r, const void *ptr,
-					  size_t len)
+/* The descriptor of a buffer of @len bytes, not 0, in a region that was noted; false: not in one. */
+static inline bool ipcshare__recent_describe(struct ipcshare__recent *all, const void *ptr,
+					     size_t len, struct ipcshare__wire_descriptor *out)
 {
+	const struct ipcshare__recent *r = ipcshare__recent_of(all, ptr);
 	uintptr_t offset = (uintptr_t)ptr - r->base;
 
-	return offset < r->length && len <= r->length - offset;
+	if (__builtin_expect(offset >= r->length || len > r->length - offset, 0))
+		return false;
+	*out = (struct ipcshare__wire_descriptor){ r->first.what | len, r->first.where + offset };
+	return true;
 }
+
+/* @ptr lies in @region: what is near it needs no look-up. */
+void ipcshare__recent_note(struct ipcshare__recent *all, const void *ptr,
+			   const struct ipcshare__region *region);
 
 struct ipcshare__held {
 	struct ipcshare__region *region; /* NULL: a set has it now */
@@ -47,7 +55,7 @@ struct ipcshare__describer {
 };
 
 /*
- * One buffer of length @len, not 0. The result is why it can't be shared, with detail unless another
+ * One buffer of length @len, not 0, that is in no recent region. The result is why it can't be shared, with detail unless another
  * buffer of the same allocation failed before; *@out is set all the same.
  */
 int ipcshare__describe(struct ipcshare__describer *d, const void *ptr, size_t len,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "group/group.h"
+#include "group/board.h"
 #include "group/wait.h"
 
 static const char *const collective_name[] = {
@@ -25,7 +26,7 @@ static const char *name_of(unsigned collective)
 	return collective_name[collective];
 }
 
-/* ---- One exchange ---- */
+/* ---- Before the ranks have met: over the bootstrap ---- */
 
 struct attempt {
 	struct ipcshare_wait wait;
@@ -51,18 +52,11 @@ static int give_up(struct ipcshare_group *g, int status)
 	g->page->because_of = ipcshare_last_error()->rank;
 	/* Pairs with the acquire load in look_for_quitters(). */
 	__atomic_store_n(&g->page->gave_up, status, __ATOMIC_RELEASE);
+	ipcshare__board_wake(g);
 	return status;
 }
 
-/* Between two exchanges: whoever is still in the last one will find there what we have found. */
-int ipcshare__exchange_quit(struct ipcshare_group *g, int status)
-{
-	__atomic_store_n(&g->page->round, ++g->round, __ATOMIC_RELEASE);
-	return give_up(g, status);
-}
-
-static int exchange_end(struct ipcshare_group *g, struct attempt *a, int result,
-			const char *callback)
+static int exchange_end(struct ipcshare_group *g, struct attempt *a, int result)
 {
 	if (!result) {
 		ipcshare__error_restore(&a->before); /* a detail to be sent, for example */
@@ -72,8 +66,28 @@ static int exchange_end(struct ipcshare_group *g, struct attempt *a, int result,
 	if (result == ipcshare_last_error()->status && result < 0)
 		return give_up(g, result);
 	ipcshare__fail(IPCSHARE_ERR_BOOTSTRAP, "exchange", "see the bootstrap's own messages",
-		       "the bootstrap's %s failed and returned %d", callback, result);
+		       "the bootstrap's allgather failed and returned %d", result);
 	return give_up(g, IPCSHARE_ERR_BOOTSTRAP);
+}
+
+static int bootstrap_exchange(struct ipcshare_group *g, const void *mine, size_t len, void *all)
+{
+	struct attempt a;
+	int result;
+
+	exchange_begin(g, &a);
+	result = g->bootstrap.allgather(g->bootstrap.arg, &a.wait, mine, len, all);
+	return exchange_end(g, &a, result);
+}
+
+/* ---- One exchange ---- */
+
+/* Between two exchanges: whoever is still in the last one will find there what we have found. */
+int ipcshare__exchange_quit(struct ipcshare_group *g, int status)
+{
+	if (!g->met) /* on the board it is seen that all have posted the last one */
+		__atomic_store_n(&g->page->round, ++g->round, __ATOMIC_RELEASE);
+	return give_up(g, status);
 }
 
 static int exchange_refuse(const struct ipcshare_group *g)
@@ -83,40 +97,74 @@ static int exchange_refuse(const struct ipcshare_group *g)
 			      ipcshare_strerror(g->broken));
 }
 
-int ipcshare__exchange(struct ipcshare_group *g, const void *mine, size_t len, void *all)
+/* What is in our slot becomes that of the round, and that of all others is there. */
+static int board_round(struct ipcshare_group *g)
 {
-	struct attempt a;
-	int result;
+	int err;
 
-	if (g->broken)
-		return exchange_refuse(g);
-	exchange_begin(g, &a);
-	result = g->bootstrap.allgather(g->bootstrap.arg, &a.wait, mine, len, all);
-	return exchange_end(g, &a, result, "allgather");
+	ipcshare__board_post(g);
+	err = ipcshare__board_wait(g);
+	return err ? give_up(g, err) : 0;
 }
 
-int ipcshare__exchange_v(struct ipcshare_group *g, const void *mine, void *all, const size_t *lens)
+int ipcshare__exchange(struct ipcshare_group *g, const void *mine, size_t len, void *all)
 {
-	struct attempt a;
-	int result;
+	int err;
 
 	if (g->broken)
 		return exchange_refuse(g);
-	exchange_begin(g, &a);
-	result = g->bootstrap.allgatherv(g->bootstrap.arg, &a.wait, mine, all, lens);
-	return exchange_end(g, &a, result, "allgatherv");
+	if (!g->met)
+		return bootstrap_exchange(g, mine, len, all);
+	assert(len <= IPCSHARE__SLOT);
+	memcpy(ipcshare__board_slot(g), mine, len);
+	err = board_round(g);
+	for (int r = 0; r < g->size && !err; r++)
+		memcpy((char *)all + (size_t)r * len, ipcshare__board_read(g, r), len);
+	return err;
 }
 
 int ipcshare__exchange_barrier(struct ipcshare_group *g)
 {
-	struct attempt a;
-	int result;
+	return g->broken ? exchange_refuse(g) : board_round(g);
+}
 
-	if (g->broken)
-		return exchange_refuse(g);
-	exchange_begin(g, &a);
-	result = g->bootstrap.barrier(g->bootstrap.arg, &a.wait);
-	return exchange_end(g, &a, result, "barrier");
+/* ---- Bytes of any number: the first with the headers, more in rounds of their own ---- */
+
+#define FIRST_MOST (IPCSHARE__SLOT - IPCSHARE__SLOT_BODY)
+
+static size_t piece(uint64_t len, uint64_t done, size_t most)
+{
+	return len <= done ? 0 : len - done < most ? (size_t)(len - done) : most;
+}
+
+static void pieces_copy(const struct ipcshare_group *g, const uint64_t *lens, uint64_t done,
+			size_t at, unsigned char *const *into)
+{
+	for (int r = 0; r < g->size; r++) {
+		size_t n = piece(lens[r], done, IPCSHARE__SLOT - at);
+
+		if (n && r != g->rank)
+			memcpy(into[r] + done, ipcshare__board_read(g, r) + at, n);
+	}
+}
+
+int ipcshare__exchange_bytes(struct ipcshare_group *g, const void *mine, const uint64_t *lens,
+			     unsigned char *const *into)
+{
+	uint64_t most = 0;
+	int err = 0;
+
+	for (int r = 0; r < g->size; r++)
+		most = lens[r] > most ? lens[r] : most;
+	pieces_copy(g, lens, 0, IPCSHARE__SLOT_BODY, into);
+	for (uint64_t done = FIRST_MOST; done < most && !err; done += IPCSHARE__SLOT) {
+		memcpy(ipcshare__board_slot(g), (const char *)mine + done,
+		       piece(lens[g->rank], done, IPCSHARE__SLOT));
+		err = board_round(g);
+		if (!err)
+			pieces_copy(g, lens, done, 0, into);
+	}
+	return err;
 }
 
 /* ---- Agreement ---- */
@@ -229,8 +277,17 @@ static int headers_check(struct ipcshare_group *g, const struct ipcshare__wire_h
 	return 0;
 }
 
-int ipcshare__agree(struct ipcshare_group *g, enum ipcshare__collective which, int status,
-		    uint32_t *flags, uint64_t value, uint64_t *values)
+/* Headers, and on the board the first bytes that go with them. */
+static int headers_exchange(struct ipcshare_group *g, const struct ipcshare__wire_header *mine,
+			    const void *bytes, struct ipcshare__wire_header *all)
+{
+	if (bytes && g->met)
+		memcpy(ipcshare__board_slot(g) + IPCSHARE__SLOT_BODY, bytes, piece(mine->value, 0, FIRST_MOST));
+	return ipcshare__exchange(g, mine, sizeof(*mine), all);
+}
+
+static int agree(struct ipcshare_group *g, enum ipcshare__collective which, int status,
+		 uint32_t *flags, const void *bytes, uint64_t value, uint64_t *values)
 {
 	struct ipcshare__wire_header mine = {
 		.magic = IPCSHARE__MAGIC_HEADER,
@@ -248,7 +305,7 @@ int ipcshare__agree(struct ipcshare_group *g, enum ipcshare__collective which, i
 	all = calloc((size_t)g->size, sizeof(*all));
 	if (!all)
 		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "headers"));
-	err = ipcshare__exchange(g, &mine, sizeof(mine), all);
+	err = headers_exchange(g, &mine, bytes, all);
 	if (!err)
 		err = headers_check(g, &mine, all);
 	for (int r = 0; r < g->size && !err; r++) {
@@ -262,4 +319,16 @@ int ipcshare__agree(struct ipcshare_group *g, enum ipcshare__collective which, i
 	if (!err && failed)
 		err = ipcshare__agree_on_failure(g, status);
 	return err;
+}
+
+int ipcshare__agree(struct ipcshare_group *g, enum ipcshare__collective which, int status,
+		    uint32_t *flags, uint64_t value, uint64_t *values)
+{
+	return agree(g, which, status, flags, NULL, value, values);
+}
+
+int ipcshare__agree_bytes(struct ipcshare_group *g, enum ipcshare__collective which, int status,
+			  uint32_t *flags, const void *mine, uint64_t len, uint64_t *lens)
+{
+	return agree(g, which, status, flags, mine, len, lens);
 }

@@ -11,6 +11,8 @@
 #include "base/handle.h"
 #include "base/identity.h"
 #include "base/log.h"
+#include "group/board.h"
+#include "group/wait.h"
 
 int ipcshare__group_check(const struct ipcshare_group *g, const char *stage)
 {
@@ -22,37 +24,6 @@ int ipcshare__group_check(const struct ipcshare_group *g, const char *stage)
 const struct ipcshare_bootstrap *ipcshare__group_bootstrap(const struct ipcshare_group *g)
 {
 	return &g->bootstrap;
-}
-
-/* ---- Our own control page ---- */
-
-static int control_make(struct ipcshare_group *g, char key[IPCSHARE__KEY_SIZE])
-{
-	struct ipcshare__backend *host = g->ctx->host;
-	int err = host->ops->alloc(host, sizeof(*g->page), &g->control);
-
-	if (err)
-		return err;
-	g->page = g->control.base;
-	*g->page = (struct ipcshare__control){
-		.magic = IPCSHARE__MAGIC_CONTROL,
-		.layout = IPCSHARE__LAYOUT,
-		.rank = (uint32_t)g->rank,
-		.nranks = (uint32_t)g->size,
-	};
-	err = host->ops->export_key(host, &g->control, 0, key);
-	g->control_exported = !err;
-	return err;
-}
-
-static void control_end(struct ipcshare_group *g)
-{
-	struct ipcshare__backend *host = g->ctx->host;
-
-	if (g->control_exported)
-		host->ops->close_export(host, &g->control);
-	if (g->control.base)
-		host->ops->release(host, &g->control);
 }
 
 /* ---- Hello: the one allgather of creation ---- */
@@ -132,51 +103,13 @@ static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hel
 
 /* ---- Peers ---- */
 
-static int peers_allow(struct ipcshare_group *g)
-{
-	struct ipcshare__backend *host = g->ctx->host;
-	int err = 0;
-
-	if (g->nothers)
-		err = host->ops->allow(host, &g->control, g->others, g->nothers,
-				       IPCSHARE__READ_WRITE);
-	/* Ranks in this process come through the broker as everybody does. */
-	if (!err && (int)g->nothers + 1 < g->size)
-		err = host->ops->allow(host, &g->control, &g->ctx->identity, 1,
-				       IPCSHARE__READ_WRITE);
-	return err;
-}
-
-static int control_check(const struct ipcshare_group *g, int rank)
-{
-	const struct ipcshare__control *c = g->members[rank].control;
-
-	if (c->magic == IPCSHARE__MAGIC_CONTROL && c->layout == IPCSHARE__LAYOUT &&
-	    c->rank == (uint32_t)rank && c->nranks == (uint32_t)g->size)
-		return 0;
-	return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "group", "",
-			      "the rank's control page is not what it should be");
-}
-
 /* Importing its control page proves that we reach the rank, and that it lets us in. */
 static int peer_meet(struct ipcshare_group *g, int rank, const char *key)
 {
-	struct ipcshare__backend *host = g->ctx->host;
 	struct ipcshare__member *m = &g->members[rank];
-	struct ipcshare__import im = { .length = sizeof(*m->control),
-				       .access = IPCSHARE__READ_WRITE };
-	int err;
+	int err = ipcshare__peer_hold(g->ctx, m->identity.endpoint, &m->identity, "group", &m->peer);
 
-	err = ipcshare__peer_hold(g->ctx, m->identity.endpoint, &m->identity, "group", &m->peer);
-	if (err)
-		return err;
-	memcpy(im.key, key, sizeof(im.key));
-	err = host->ops->import_keys(host, m->identity.endpoint, &im, 1);
-	if (err)
-		return err;
-	m->control = im.out.base;
-	m->import = im.out;
-	return control_check(g, rank);
+	return err ? err : ipcshare__board_meet(g, rank, key);
 }
 
 static int peers_meet(struct ipcshare_group *g, const struct ipcshare__wire_hello *all)
@@ -194,15 +127,10 @@ static int peers_meet(struct ipcshare_group *g, const struct ipcshare__wire_hell
 
 static void peers_leave(struct ipcshare_group *g)
 {
-	struct ipcshare__backend *host = g->ctx->host;
-
 	for (int r = 0; r < g->size; r++) {
-		struct ipcshare__member *m = &g->members[r];
-
-		if (m->control)
-			host->ops->close_import(host, &m->import);
-		if (m->peer)
-			ipcshare__peer_drop(g->ctx, m->peer);
+		ipcshare__board_leave(g, r);
+		if (g->members[r].peer)
+			ipcshare__peer_drop(g->ctx, g->members[r].peer);
 	}
 }
 
@@ -214,9 +142,9 @@ static int bootstrap_check(const struct ipcshare_bootstrap *b)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group",
 				      "set size to sizeof(struct ipcshare_bootstrap)",
 				      "the bootstrap is NULL or its size is wrong");
-	if (!b->allgather || !b->allgatherv || !b->barrier)
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group",
-				      "only release may be NULL", "a callback is NULL");
+	if (!b->allgather)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "only release may be NULL",
+				      "the callback allgather is NULL");
 	if (b->nranks < 1 || b->rank < 0 || b->rank >= b->nranks || b->nranks > 1 << 16)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "",
 				      "rank %d of %d ranks is out of range", b->rank, b->nranks);
@@ -253,6 +181,7 @@ static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
 	g->rank = b->rank;
 	g->size = b->nranks;
 	g->page = &g->unshared;
+	g->crowded = ipcshare__wait_crowded(b->nranks);
 	return g;
 }
 
@@ -278,25 +207,25 @@ static int group_meet(struct ipcshare_group *g, int status, const char *key,
 	if (err == IPCSHARE_ERR_BOOTSTRAP) /* every rank sees it, and no exchange can work */
 		return ipcshare__exchange_quit(g, err);
 	if (!err)
-		err = peers_allow(g);
+		err = ipcshare__board_allow(g);
 	/* Every whitelist is in place; or one isn't, and nobody is to stumble over that. */
 	err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
 	if (err)
 		return err;
 	err = peers_meet(g, all);
-	return ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
+	err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
+	g->met = !err; /* now all have mapped what all others show */
+	return err;
 }
 
 static void group_abandon(struct ipcshare__owned *owned)
 {
 	struct ipcshare_group *g = (struct ipcshare_group *)owned;
-	struct ipcshare__backend *host = g->ctx->host;
 
 	ipcshare__handle_remove(g);
 	for (int r = 0; r < g->size; r++)
-		if (g->members[r].control)
-			host->ops->close_import(host, &g->members[r].import);
-	host->ops->release(host, &g->control);
+		ipcshare__board_leave(g, r);
+	g->ctx->host->ops->release(g->ctx->host, &g->control);
 	if (g->bootstrap.release)
 		g->bootstrap.release(g->bootstrap.arg, 1);
 	group_delete(g);
@@ -325,7 +254,7 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 	}
 	err = out ? 0 : ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "", "out is NULL");
 	if (!err)
-		err = control_make(g, key);
+		err = ipcshare__board_make(g, key);
 	if (!err)
 		err = ipcshare__handle_add(g, IPCSHARE__HANDLE_GROUP);
 	err = group_meet(g, err, key, all);
@@ -335,7 +264,7 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 
 		ipcshare__handle_remove(g);
 		peers_leave(g);
-		control_end(g);
+		ipcshare__board_end(g);
 		group_delete(g);
 		ipcshare__error_restore(&why);
 		return err;
@@ -379,7 +308,7 @@ int ipcshare_group_free(struct ipcshare_group *g)
 	ipcshare__handle_remove(g);
 	ipcshare__owned_remove(ctx, &g->owned);
 	peers_leave(g);
-	control_end(g);
+	ipcshare__board_end(g);
 	if (g->bootstrap.release)
 		g->bootstrap.release(g->bootstrap.arg, broken != 0);
 	ipcshare__uncount(&ctx->counters.groups, 1);

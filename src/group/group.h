@@ -28,6 +28,8 @@ struct ipcshare_group {
 	_Atomic size_t children; /* sets and shares alive */
 	struct ipcshare__memory control; /* our own control page; .base NULL until it is made */
 	bool control_exported;
+	bool met; /* exchanges go over the board; before that over the bootstrap */
+	bool crowded; /* more ranks than cores: never spin */
 	struct ipcshare__control *page; /* what we write: in .control, or before that the next */
 	struct ipcshare__control unshared;
 	struct ipcshare__member *members; /* by rank */
@@ -46,9 +48,8 @@ const struct ipcshare_bootstrap *ipcshare__group_bootstrap(const struct ipcshare
 
 /* ---- Exchanges (exchange.c): all bounded; a failure breaks the group for good ---- */
 
+/* @len bytes of every rank, in rank order, into @all; at most IPCSHARE__SLOT. */
 int ipcshare__exchange(struct ipcshare_group *group, const void *mine, size_t len, void *all);
-int ipcshare__exchange_v(struct ipcshare_group *group, const void *mine, void *all,
-			 const size_t *lens);
 /* Leave the protocol: the peers are told, and the group is broken with @status, which is returned. */
 int ipcshare__exchange_quit(struct ipcshare_group *group, int status);
 int ipcshare__exchange_barrier(struct ipcshare_group *group);
@@ -60,6 +61,16 @@ int ipcshare__exchange_barrier(struct ipcshare_group *group);
  */
 int ipcshare__agree(struct ipcshare_group *group, enum ipcshare__collective which, int status,
 		    uint32_t *flags, uint64_t value, uint64_t *values);
+
+/*
+ * The same with @len bytes of each rank, which need not be as many: they are the values in @lens. Their
+ * beginnings go with the headers; once agreed, ipcshare__exchange_bytes() must follow.
+ */
+int ipcshare__agree_bytes(struct ipcshare_group *group, enum ipcshare__collective which, int status,
+			  uint32_t *flags, const void *mine, uint64_t len, uint64_t *lens);
+/* All of these bytes: those of rank r to into[r], but for our own. */
+int ipcshare__exchange_bytes(struct ipcshare_group *group, const void *mine, const uint64_t *lens,
+			     unsigned char *const *into);
 
 /* The second half of it, for ranks that know already that one of them failed. */
 int ipcshare__agree_on_failure(struct ipcshare_group *group, int status);

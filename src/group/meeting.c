@@ -16,23 +16,23 @@ int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned fla
 	if (!words)
 		return ipcshare__fail_errno(ENOMEM, "share", "the exchange");
 	m->values = words;
-	m->lens = (size_t *)(words + n);
-	m->blobs = (const void **)(words + 2 * n);
+	m->lens = words + n;
+	m->blobs = (unsigned char **)(words + 2 * n);
 	return 0;
 }
 
-void ipcshare__meeting_free(struct ipcshare__meeting *m)
+void ipcshare__meeting_free(struct ipcshare__meeting *m, struct ipcshare_group *g)
 {
 	free(m->values);
-	free(m->bytes);
+	ipcshare__block_put(&g->ctx->blocks, &m->bytes);
 }
 
-/* Where each blob will be in the bytes of all; PROTOCOL if a length can't be. */
-static int lens_sum(struct ipcshare__meeting *m, int nranks, size_t *total)
+/* Bytes of all peers' blobs; PROTOCOL if a length can't be. */
+static int lens_sum(const struct ipcshare__meeting *m, const struct ipcshare_group *g, size_t *total)
 {
 	*total = 0;
-	for (int r = 0; r < nranks; r++) {
-		uint64_t len = m->values[r];
+	for (int r = 0; r < g->size; r++) {
+		uint64_t len = m->lens[r];
 
 		if (len % IPCSHARE__BLOB_ALIGN || len > PTRDIFF_MAX - *total) {
 			ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "share", "",
@@ -40,8 +40,8 @@ static int lens_sum(struct ipcshare__meeting *m, int nranks, size_t *total)
 			ipcshare__fail_at(r, -1);
 			return IPCSHARE_ERR_PROTOCOL;
 		}
-		m->lens[r] = (size_t)len;
-		*total += m->lens[r];
+		if (r != g->rank)
+			*total += len;
 	}
 	return 0;
 }
@@ -51,22 +51,22 @@ int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *g
 			   const struct ipcshare_share *s)
 {
 	size_t total, at = 0;
-	int err = ipcshare__agree(g, which, status, &m->flags, s ? s->blob->bytes : 0, m->values);
+	int err = ipcshare__agree_bytes(g, which, status, &m->flags, s ? s->blob : NULL,
+					s ? s->blob->bytes : 0, m->lens);
 
 	if (err)
 		return err;
-	err = lens_sum(m, g->size, &total);
+	err = lens_sum(m, g, &total);
 	if (err)
 		return ipcshare__exchange_quit(g, err);
-	m->bytes = malloc(total);
-	if (!m->bytes)
+	if (ipcshare__block_get(&g->ctx->blocks, total, &m->bytes))
 		return ipcshare__exchange_quit(
 			g, ipcshare__fail_errno(ENOMEM, "share", "%zu bytes of descriptors", total));
 	for (int r = 0; r < g->size; r++) {
-		m->blobs[r] = m->bytes + at;
-		at += m->lens[r];
+		m->blobs[r] = r == g->rank ? (unsigned char *)s->blob : (unsigned char *)m->bytes.at + at;
+		at += r == g->rank ? 0 : m->lens[r];
 	}
-	return ipcshare__exchange_v(g, s->blob, m->bytes, m->lens);
+	return ipcshare__exchange_bytes(g, s->blob, m->lens, m->blobs);
 }
 
 /* All have them now. What there is no room to note is sent again. */

@@ -14,9 +14,9 @@ static int blob_take(struct ipcshare__set *set, const struct ipcshare_share *s, 
 {
 	struct ipcshare_group *g = set->group;
 	int err = ipcshare__blob_check(bytes, len, (uint32_t)rank, g->members[rank].identity.endpoint,
-				       out);
+				       !s->collective, out);
 
-	if (!err && rank == g->rank && (len != s->blob->bytes || memcmp(bytes, s->blob, len)))
+	if (!err && rank == g->rank && bytes != s->blob && (len != s->blob->bytes || memcmp(bytes, s->blob, len)))
 		err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "share", "pass the blob of this share",
 				     "our own blob is not the one that was begun");
 	if (err)
@@ -24,7 +24,7 @@ static int blob_take(struct ipcshare__set *set, const struct ipcshare_share *s, 
 	pthread_mutex_lock(&g->catalog_lock);
 	err = ipcshare__blob_learn(out, catalog);
 	pthread_mutex_unlock(&g->catalog_lock);
-	return err ? err : ipcshare__blob_check_bounds(out, catalog);
+	return err;
 }
 
 static int row_map(struct ipcshare__set *set, struct ipcshare_share *s, int rank,
@@ -75,7 +75,8 @@ int ipcshare__part_make(struct ipcshare__set *set, struct ipcshare_share *s, int
 				     "the rank's buffers are for set %ju of the group, not %ju",
 				     (uintmax_t)part->blob.set, (uintmax_t)serial);
 	if (!err)
-		err = ipcshare__cells_alloc(&part->cells, part->blob.nbufs, lazy);
+		err = ipcshare__cells_alloc(&part->cells, &set->group->ctx->blocks,
+					    part->blob.nbufs, lazy);
 	if (!err) {
 		pthread_mutex_lock(&set->lock); /* the row may grow */
 		err = ipcshare__row_read(row, &part->blob, catalog, &part->cells);
@@ -84,7 +85,7 @@ int ipcshare__part_make(struct ipcshare__set *set, struct ipcshare_share *s, int
 	if (!err)
 		err = row_map(set, s, rank, catalog, &failed);
 	if (!err) {
-		first = ipcshare__row_settle(row, &part->cells);
+		first = ipcshare__row_fill(row, &part->blob, &part->cells);
 		if (first < part->cells.n)
 			note_failed(row, &part->cells, first, rank, failed, bad);
 	} else {
@@ -94,7 +95,7 @@ int ipcshare__part_make(struct ipcshare__set *set, struct ipcshare_share *s, int
 	return err;
 }
 
-void ipcshare__part_free(struct ipcshare__part *part)
+void ipcshare__part_free(struct ipcshare__part *part, struct ipcshare__blocks *blocks)
 {
-	ipcshare__cells_free(&part->cells);
+	ipcshare__cells_free(&part->cells, blocks);
 }

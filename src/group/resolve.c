@@ -206,8 +206,9 @@ int ipcshare_resolve(struct ipcshare_set *open, int rank, const struct ipcshare_
 
 /* ---- Pointers to descriptors ---- */
 
-/* The set holds the region of the address, so it stays as it is: its place in our row. */
-static int own_place(struct ipcshare__set *set, const void *ptr, size_t len, uint32_t *place)
+/* The set holds the region of the address, so it stays as it is. */
+static int own_region(struct ipcshare__set *set, const void *ptr, size_t len,
+		      const struct ipcshare__region **out)
 {
 	const struct ipcshare__row *row = &set->rows[set->open.rank];
 	struct ipcshare_ctx *ctx = set->group->ctx;
@@ -224,39 +225,31 @@ static int own_place(struct ipcshare__set *set, const void *ptr, size_t len, uin
 	if (!u || u->own != r)
 		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "set", "share it in this set first",
 				      "%p is in no allocation of the set", ptr);
-	*place = (uint32_t)(u - row->used);
+	*out = r;
 	return 0;
 }
 
 static int describe_one(struct ipcshare__set *set, const struct ipcshare_buf *buf,
 			struct ipcshare__recent *recents, struct ipcshare__wire_descriptor *out)
 {
-	const struct ipcshare__row *row = &set->rows[set->open.rank];
-	struct ipcshare__recent *recent = ipcshare__recent_of(recents, buf->ptr);
+	const struct ipcshare__region *r = NULL;
 	int err;
 
 	*out = ipcshare__descriptor_special(IPCSHARE__EMPTY, 0, 0);
-	if (!buf->len)
+	if (!buf->len || ipcshare__recent_describe(recents, buf->ptr, buf->len, out))
 		return 0;
-	if (!ipcshare__recent_holds(recent, buf->ptr, buf->len)) {
-		uint32_t place = 0;
-
-		err = own_place(set, buf->ptr, buf->len, &place);
-		if (err)
-			return err;
-		*recent = (struct ipcshare__recent){
-			(uintptr_t)row->used[place].own->mem.base,
-			row->used[place].own->mem.length, place,
-		};
-	}
-	return ipcshare__describe_in(row->used[recent->number].own, buf->ptr, buf->len, out);
+	err = own_region(set, buf->ptr, buf->len, &r);
+	if (err)
+		return err;
+	ipcshare__recent_note(recents, buf->ptr, r);
+	return ipcshare__describe_in(r, buf->ptr, buf->len, out);
 }
 
 int ipcshare_describe(struct ipcshare_set *open, const struct ipcshare_buf *bufs, size_t n,
 		      struct ipcshare_descriptor *out)
 {
 	struct ipcshare__set *set = ipcshare__set_of(open);
-	struct ipcshare__recent recents[IPCSHARE__RECENT] = { { 0, 0, 0 } };
+	struct ipcshare__recent recents[IPCSHARE__RECENT] = { { .length = 0 } };
 	int err = ipcshare__set_check(open, "set");
 
 	if (err)

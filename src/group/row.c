@@ -10,25 +10,26 @@
 
 /* ---- Cells ---- */
 
-int ipcshare__cells_alloc(struct ipcshare__cells *c, size_t n, bool lazy)
+int ipcshare__cells_alloc(struct ipcshare__cells *c, struct ipcshare__blocks *blocks, size_t n,
+			  bool lazy)
 {
+	size_t each = sizeof(*c->ptr) + sizeof(*c->len) + sizeof(*c->ref) +
+		      (lazy ? sizeof(*c->offset) : 0);
+
 	*c = (struct ipcshare__cells){ .n = n };
-	c->ptr = lazy ? calloc(n + 1, sizeof(*c->ptr)) : malloc((n + 1) * sizeof(*c->ptr));
-	c->len = malloc((n + 1) * sizeof(*c->len));
-	c->ref = malloc((n + 1) * sizeof(*c->ref));
+	if (ipcshare__block_get(blocks, n * each, &c->room))
+		return ipcshare__fail_errno(ENOMEM, "share", "%zu pointers", n);
+	c->ptr = c->room.at;
+	c->len = (size_t *)(c->ptr + n);
+	c->ref = (uint32_t *)(c->len + n + (lazy ? n : 0));
 	if (lazy)
-		c->offset = malloc((n + 1) * sizeof(*c->offset));
-	return c->ptr && c->len && c->ref && !lazy == !c->offset
-		       ? 0
-		       : ipcshare__fail_errno(ENOMEM, "share", "%zu pointers", n);
+		c->offset = (uint64_t *)(c->len + n);
+	return 0;
 }
 
-void ipcshare__cells_free(struct ipcshare__cells *c)
+void ipcshare__cells_free(struct ipcshare__cells *c, struct ipcshare__blocks *blocks)
 {
-	free(c->ptr);
-	free(c->len);
-	free(c->ref);
-	free(c->offset);
+	ipcshare__block_put(blocks, &c->room);
 	*c = (struct ipcshare__cells){ .n = 0 };
 }
 
@@ -39,9 +40,9 @@ void ipcshare__row_init(struct ipcshare__row *row)
 	*row = (struct ipcshare__row){ .wanted = NONE };
 }
 
-void ipcshare__row_free(struct ipcshare__row *row)
+void ipcshare__row_free(struct ipcshare__row *row, struct ipcshare__blocks *blocks)
 {
-	ipcshare__cells_free(&row->cells);
+	ipcshare__cells_free(&row->cells, blocks);
 	free(row->used);
 	ipcshare__idmap_clear(&row->by_id);
 }
@@ -115,49 +116,25 @@ static int used_place(struct ipcshare__row *row, uint32_t region, enum ipcshare_
 
 /* ---- Read ---- */
 
-static void cell_set(struct ipcshare__cells *c, size_t i, uint32_t ref, uint64_t offset, size_t len)
+struct reading {
+	struct ipcshare__row *row;
+	const struct ipcshare__catalog *catalog;
+	enum ipcshare__access access;
+};
+
+static int place(void *arg, uint32_t region, uint32_t *ref)
 {
-	c->ref[i] = ref;
-	c->len[i] = len;
-	if (c->offset)
-		c->offset[i] = offset;
-	else
-		c->ptr[i] = (void *)(uintptr_t)offset;
+	const struct reading *r = arg;
+
+	return used_place(r->row, region, r->access, r->catalog, ref);
 }
 
 int ipcshare__row_read(struct ipcshare__row *row, const struct ipcshare__blob *b,
 		       const struct ipcshare__catalog *catalog, struct ipcshare__cells *c)
 {
-	struct ipcshare__wire_descriptor d, before = { 0, 0 };
-	uint32_t ref = 0, region = NONE;
-	size_t n = 0;
-	int err = 0;
+	struct reading r = { row, catalog, b->access };
 
-	for (uint32_t i = 0; i < b->ndescriptors && !err; i++, before = d) {
-		uint32_t what;
-		uint64_t len;
-
-		d = ipcshare__blob_at(b, i);
-		what = ipcshare__descriptor_what(d);
-		len = ipcshare__descriptor_length(d);
-		if (len) {
-			if (what != region) /* mostly it is that of the one before */
-				err = used_place(row, what, b->access, catalog, &ref);
-			region = what;
-			cell_set(c, n++, ref, ipcshare__descriptor_low(d), len);
-		} else if (what == IPCSHARE__RUN) {
-			uint64_t offset = ipcshare__descriptor_low(before);
-
-			len = ipcshare__descriptor_length(before);
-			for (uint32_t k = ipcshare__descriptor_high(d); k; k--) {
-				offset += ipcshare__descriptor_low(d);
-				cell_set(c, n++, ref, offset, len);
-			}
-		} else { /* where is 0, or the status of a failure */
-			cell_set(c, n++, IPCSHARE__NO_REGION | (uint32_t)d.where, 0, 0);
-		}
-	}
-	return err;
+	return ipcshare__blob_read(b, catalog, place, &r, c->ref);
 }
 
 /* ---- Map ---- */
@@ -234,22 +211,69 @@ int ipcshare__row_map(struct ipcshare__row *row, struct ipcshare_ctx *ctx,
 	return 0;
 }
 
-size_t ipcshare__row_settle(const struct ipcshare__row *row, struct ipcshare__cells *c)
+/* ---- Fill ---- */
+
+struct filling {
+	const struct ipcshare__row *row;
+	struct ipcshare__cells *cells;
+	size_t i, first_bad;
+	uint32_t ref; /* of the cell before; NO_REGION: none */
+	char *base; /* of its region */
+};
+
+static void region_enter(struct filling *f, uint32_t ref)
 {
-	size_t first = c->n;
+	const struct ipcshare__used *u = &f->row->used[ref];
 
-	for (size_t i = 0; i < c->n; i++) {
-		uint32_t ref = c->ref[i];
-		const struct ipcshare__used *u = ref & IPCSHARE__NO_REGION ? NULL : &row->used[ref];
+	f->ref = ref;
+	f->base = u->base;
+	if (u->status && f->first_bad == f->cells->n)
+		f->first_bad = f->i;
+}
 
-		if (u && u->status && first == c->n)
-			first = i;
-		if (c->offset)
-			c->ptr[i] = u && u->base ? u->base + c->offset[i] : NULL;
-		else
-			c->ptr[i] = u && u->base ? u->base + (uintptr_t)c->ptr[i] : NULL;
+static inline void cell_fill(struct filling *f, uint64_t offset, size_t len)
+{
+	struct ipcshare__cells *c = f->cells;
+	size_t i = f->i++;
+
+	c->ptr[i] = f->base ? f->base + offset : NULL;
+	c->len[i] = len;
+	if (c->offset)
+		c->offset[i] = offset;
+}
+
+size_t ipcshare__row_fill(const struct ipcshare__row *row, const struct ipcshare__blob *b,
+			  struct ipcshare__cells *c)
+{
+	struct filling f = {
+		.row = row, .cells = c, .first_bad = c->n, .ref = IPCSHARE__NO_REGION,
+	};
+	uint64_t offset = 0, len = 0;
+
+	for (uint32_t k = 0; k < b->ndescriptors; k++) {
+		struct ipcshare__wire_descriptor d = ipcshare__blob_at(b, k);
+		uint32_t ref = c->ref[f.i];
+
+		if (ref & IPCSHARE__NO_REGION) {
+			f.ref = IPCSHARE__NO_REGION;
+			f.base = NULL;
+			cell_fill(&f, 0, 0);
+			continue;
+		}
+		if (ref != f.ref)
+			region_enter(&f, ref);
+		if (ipcshare__descriptor_length(d)) {
+			offset = ipcshare__descriptor_low(d);
+			len = ipcshare__descriptor_length(d);
+			cell_fill(&f, offset, len);
+		} else {
+			for (uint32_t more = ipcshare__descriptor_high(d); more; more--) {
+				offset += ipcshare__descriptor_low(d);
+				cell_fill(&f, offset, len);
+			}
+		}
 	}
-	return first;
+	return f.first_bad;
 }
 
 /* ---- Count and exchange ---- */
@@ -264,8 +288,13 @@ static void count_one(struct ipcshare__row *row, uint32_t ref, uint64_t by)
 
 void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *c, int by)
 {
-	for (size_t i = 0; i < c->n; i++)
-		count_one(row, c->ref[i], (uint64_t)by);
+	for (size_t i = 0, from; i < c->n;) { /* mostly many in one region */
+		uint32_t ref = c->ref[from = i];
+
+		while (i < c->n && c->ref[i] == ref)
+			i++;
+		count_one(row, ref, (uint64_t)by * (i - from));
+	}
 }
 
 void ipcshare__row_swap(struct ipcshare__row *row, const struct ipcshare__blob *update,

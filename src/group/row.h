@@ -9,20 +9,19 @@
 #include "group/blob.h"
 #include "group/describe.h"
 
-/* In place of a reference: no region. With it the status of a failed buffer, negated; 0: empty. */
-#define IPCSHARE__NO_REGION 0x80000000u
-
 struct ipcshare__cells {
 	void **ptr; /* NULL: empty, failed, or not mapped yet */
 	size_t *len;
 	uint32_t *ref; /* place of its region in the row */
 	uint64_t *offset; /* in the region; NULL unless the row is lazy */
 	size_t n;
+	struct ipcshare__block room; /* all of these are in it */
 };
 
-/* 0, or IPCSHARE_ERR_NO_MEMORY with detail; ipcshare__cells_free() either way. */
-int ipcshare__cells_alloc(struct ipcshare__cells *cells, size_t n, bool lazy);
-void ipcshare__cells_free(struct ipcshare__cells *cells);
+/* 0, or IPCSHARE_ERR_NO_MEMORY with detail. */
+int ipcshare__cells_alloc(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks, size_t n,
+			  bool lazy);
+void ipcshare__cells_free(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks);
 
 /* An allocation of the rank, as the set uses it. */
 struct ipcshare__used {
@@ -50,16 +49,16 @@ struct ipcshare__row {
 
 void ipcshare__row_init(struct ipcshare__row *row);
 /* Everything is let go by then. */
-void ipcshare__row_free(struct ipcshare__row *row);
+void ipcshare__row_free(struct ipcshare__row *row, struct ipcshare__blocks *blocks);
 
 /* The place of a region that cells lie in; NULL if there is none such. */
 struct ipcshare__used *ipcshare__row_find(const struct ipcshare__row *row, uint32_t region,
 					  enum ipcshare__access access);
 
 /*
- * A checked blob into @cells, which have room for it. Offsets stand in place of pointers (or in
- * offset). Regions that are new to the row are wanted. 0; IPCSHARE_ERR_NO_MEMORY; IPCSHARE_ERR_PROTOCOL
- * if a region in use has become another.
+ * Which region each of @cells lies in, from a blob whose descriptors are checked on the way. Regions that
+ * are new to the row are wanted. 0; IPCSHARE_ERR_NO_MEMORY; IPCSHARE_ERR_PROTOCOL also if a region in use has
+ * become another.
  */
 int ipcshare__row_read(struct ipcshare__row *row, const struct ipcshare__blob *blob,
 		       const struct ipcshare__catalog *catalog, struct ipcshare__cells *cells);
@@ -74,8 +73,12 @@ void ipcshare__row_map_own(struct ipcshare__row *row, struct ipcshare__describer
 /* A lazy row: none of it now. */
 void ipcshare__row_map_later(struct ipcshare__row *row);
 
-/* Offsets to pointers. Return: the first cell whose region can't be used here, or cells->n */
-size_t ipcshare__row_settle(const struct ipcshare__row *row, struct ipcshare__cells *cells);
+/*
+ * Once its regions are mapped, the rest of the cells. Return: the first one whose region can't be used
+ * here, or cells->n
+ */
+size_t ipcshare__row_fill(const struct ipcshare__row *row, const struct ipcshare__blob *blob,
+			  struct ipcshare__cells *cells);
 
 /* Count the cells in (@by 1) or out (-1) of their regions. */
 void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *cells, int by);

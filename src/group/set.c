@@ -47,7 +47,7 @@ static void set_free_memory(struct ipcshare__set *set)
 {
 	for (int r = 0; r < set->open.nranks; r++) {
 		ipcshare__table_free(set, r);
-		ipcshare__row_free(&set->rows[r]);
+		ipcshare__row_free(&set->rows[r], &set->group->ctx->blocks);
 	}
 	pthread_mutex_destroy(&set->lock);
 	free(set->rows);
@@ -75,7 +75,7 @@ static int row_make(struct ipcshare__set *set, struct ipcshare_share *s, int ran
 	int err = ipcshare__part_make(set, s, rank, 0, bytes, len, &part, bad);
 
 	if (err) {
-		ipcshare__part_free(&part);
+		ipcshare__part_free(&part, &set->group->ctx->blocks);
 		ipcshare__fail_at(rank, -1);
 		return err;
 	}

@@ -59,7 +59,7 @@ void ipcshare__set_delete(struct ipcshare_set *set);
 
 struct ipcshare__part {
 	struct ipcshare__blob blob;
-	struct ipcshare__cells cells; /* settled, not counted yet */
+	struct ipcshare__cells cells; /* filled, not counted yet */
 };
 
 /*
@@ -69,7 +69,7 @@ struct ipcshare__part {
 int ipcshare__part_make(struct ipcshare__set *set, struct ipcshare_share *share, int rank,
 			uint64_t serial, const void *bytes, size_t len, struct ipcshare__part *part,
 			struct ipcshare_error *bad);
-void ipcshare__part_free(struct ipcshare__part *part);
+void ipcshare__part_free(struct ipcshare__part *part, struct ipcshare__blocks *blocks);
 
 /* ---- Tables on the device (table.c) ---- */
 

@@ -20,19 +20,29 @@ int ipcshare__share_check(const struct ipcshare__share_args *args, unsigned know
 	return 0;
 }
 
+/* A buffer whose region was not noted, if it is one. */
+static struct ipcshare__wire_descriptor buffer_look(struct ipcshare_share *s,
+						    const struct ipcshare_buf *buf, size_t i)
+{
+	struct ipcshare__wire_descriptor d = ipcshare__descriptor_special(IPCSHARE__EMPTY, 0, 0);
+
+	if (buf->len && ipcshare__describe(&s->describer, buf->ptr, buf->len, &d) &&
+	    !s->bad.status) {
+		ipcshare__fail_at(-1, (int64_t)i);
+		s->bad = *ipcshare_last_error();
+	}
+	return d;
+}
+
 static void buffers_add(struct ipcshare_share *s, const struct ipcshare_buf *bufs, size_t n,
 			struct ipcshare__blob_writer *w)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct ipcshare__wire_descriptor d =
-			ipcshare__descriptor_special(IPCSHARE__EMPTY, 0, 0);
+		struct ipcshare__wire_descriptor d;
 
-		if (bufs[i].len &&
-		    ipcshare__describe(&s->describer, bufs[i].ptr, bufs[i].len, &d) &&
-		    !s->bad.status) {
-			ipcshare__fail_at(-1, (int64_t)i);
-			s->bad = *ipcshare_last_error();
-		}
+		if (!bufs[i].len || !ipcshare__recent_describe(s->describer.recent, bufs[i].ptr,
+							       bufs[i].len, &d))
+			d = buffer_look(s, &bufs[i], i);
 		ipcshare__blob_add(w, d);
 	}
 	if (s->bad.status)
@@ -78,10 +88,11 @@ static int share_fill(struct ipcshare_share *s, const struct ipcshare__share_arg
 							   : IPCSHARE__READ_WRITE,
 		.set = args->set,
 		.indices = args->indices,
+		.carried = !args->collective,
 	};
 	struct ipcshare__wire_region *regions;
 	struct ipcshare__blob_writer w;
-	int err = ipcshare__blob_begin(&w, args->n);
+	int err = ipcshare__blob_begin(&w, &s->group->ctx->blocks, args->n);
 
 	if (err)
 		return err;
@@ -95,7 +106,8 @@ static int share_fill(struct ipcshare_share *s, const struct ipcshare__share_arg
 		err = ipcshare__fail_errno(ENOMEM, "share", "%u regions", s->describer.nheld);
 	}
 	free(regions);
-	s->blob = w.blob;
+	s->room = w.room;
+	s->blob = s->room.at;
 	return err;
 }
 
@@ -127,7 +139,7 @@ void ipcshare__share_delete(struct ipcshare_share *s)
 		return;
 	ipcshare__describer_end(&s->describer);
 	atomic_fetch_sub(&s->group->children, 1);
-	free(s->blob);
+	ipcshare__block_put(&s->group->ctx->blocks, &s->room);
 	free(s);
 }
 
@@ -157,7 +169,7 @@ static int set_agree(struct ipcshare_share *s, struct ipcshare__meeting *m,
 	uint64_t failures;
 	int status, err;
 
-	status = ipcshare__set_make(s, m->blobs, m->lens, &set, &bad);
+	status = ipcshare__set_make(s, (const void *const *)m->blobs, m->lens, &set, &bad);
 	failures = set ? ipcshare_set_failures(set) : 0;
 	err = ipcshare__meeting_end(m, s, status, &bad, &failures, NULL);
 	if (err) {
@@ -192,6 +204,6 @@ int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, si
 	if (!err)
 		err = set_agree(s, &m, out);
 	ipcshare__share_delete(s);
-	ipcshare__meeting_free(&m);
+	ipcshare__meeting_free(&m, g);
 	return err;
 }

@@ -14,6 +14,7 @@ struct ipcshare_share {
 	struct ipcshare__owned owned;
 	struct ipcshare_group *group;
 	struct ipcshare__describer describer; /* holds the regions */
+	struct ipcshare__block room; /* of the blob */
 	struct ipcshare__wire_blob *blob;
 	bool collective; /* its peers remember regions: only new ones are in the blob */
 	bool lazy;
@@ -42,14 +43,14 @@ void ipcshare__share_delete(struct ipcshare_share *share);
 /* The blobs of all ranks, and room for one number of each. */
 struct ipcshare__meeting {
 	uint64_t *values; /* nranks of each */
-	size_t *lens;
-	const void **blobs;
-	unsigned char *bytes; /* what they point into */
+	uint64_t *lens;
+	unsigned char **blobs; /* our own, and those of the peers in @bytes */
+	struct ipcshare__block bytes;
 	uint32_t flags; /* of the caller; of all ranks, or-ed, once they have met */
 };
 
 int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned flags);
-void ipcshare__meeting_free(struct ipcshare__meeting *m);
+void ipcshare__meeting_free(struct ipcshare__meeting *m, struct ipcshare_group *group);
 /* Begin collective @which with @status of ours, and get everybody's blob. */
 int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *group,
 			   enum ipcshare__collective which, int status,

@@ -13,7 +13,7 @@ static void share_abandon(struct ipcshare__owned *owned)
 	ipcshare__handle_remove(s);
 	free(s->describer.held);
 	ipcshare__idmap_clear(&s->describer.by_id);
-	free(s->blob);
+	ipcshare__block_put(&s->group->ctx->blocks, &s->room);
 	free(s);
 }
 

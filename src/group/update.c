@@ -167,7 +167,7 @@ static int update_apply(struct ipcshare__set *set, struct ipcshare_share *s,
 					       ipcshare__fail_errno(ENOMEM, "set", "an update"));
 	err = update_agree(set, s, m, parts);
 	for (int r = 0; r < set->open.nranks; r++)
-		ipcshare__part_free(&parts[r]);
+		ipcshare__part_free(&parts[r], &set->group->ctx->blocks);
 	free(parts);
 	return err;
 }
@@ -195,6 +195,6 @@ int ipcshare_set_update(struct ipcshare_set *open, const size_t *index,
 	if (!err)
 		err = update_apply(set, s, &m);
 	ipcshare__share_delete(s);
-	ipcshare__meeting_free(&m);
+	ipcshare__meeting_free(&m, set->group);
 	return err;
 }

@@ -1,27 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "group/wait.h"
 
+#include <linux/futex.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
-/* Looks without giving way; then with sched_yield(); then sleeps, each time a little longer. */
+/* In a bootstrap: looks without giving way; then with sched_yield(); then sleeps, ever longer. */
 #define SPIN_TICKS 200u
 #define YIELD_TICKS 200u
 #define SLEEP_MIN_NS 20000u
 #define SLEEP_MAX_NS 1000000u
 #define LOOK_EVERY_NS 10000000u
 #define GRACE_NS 500000000u
+/* For a post: some tens of microseconds either way, and then asleep until it comes. */
+#define SPIN_LOOKS 2000u
+#define YIELD_LOOKS 100u
 
-static bool more_ranks_than_cores(int nranks)
+bool ipcshare__wait_crowded(int nranks)
 {
 	cpu_set_t cores;
 
 	return sched_getaffinity(0, sizeof(cores), &cores) == 0 && nranks > CPU_COUNT(&cores);
 }
 
-void ipcshare__wait_begin_early(struct ipcshare_wait *wait, unsigned timeout_ms, int nranks)
+static void begin(struct ipcshare_wait *wait, unsigned timeout_ms, bool crowded)
 {
 	uint64_t now = ipcshare__now_ns();
 
@@ -29,13 +35,18 @@ void ipcshare__wait_begin_early(struct ipcshare_wait *wait, unsigned timeout_ms,
 		.timeout_ms = timeout_ms,
 		.deadline_ns = now + timeout_ms * (uint64_t)1000000u,
 		.look_ns = now + LOOK_EVERY_NS,
-		.crowded = more_ranks_than_cores(nranks),
+		.crowded = crowded,
 	};
+}
+
+void ipcshare__wait_begin_early(struct ipcshare_wait *wait, unsigned timeout_ms, int nranks)
+{
+	begin(wait, timeout_ms, ipcshare__wait_crowded(nranks));
 }
 
 void ipcshare__wait_begin(struct ipcshare_wait *wait, struct ipcshare_group *group)
 {
-	ipcshare__wait_begin_early(wait, group->ctx->timeout_ms, group->size);
+	begin(wait, group->ctx->timeout_ms, group->crowded);
 	wait->group = group;
 }
 
@@ -44,10 +55,11 @@ static struct ipcshare__control *control_of(const struct ipcshare_group *group, 
 	return rank == group->rank ? NULL : group->members[rank].control;
 }
 
-/* Both pair with the release store in exchange_begin(). */
-static bool has_entered(const struct ipcshare_group *group, int rank)
+/* Both pair with the store in ipcshare__board_post() or exchange_begin(). */
+bool ipcshare__wait_has_entered(const struct ipcshare_group *group, int rank)
 {
-	const struct ipcshare__control *c = control_of(group, rank);
+	const struct ipcshare__control *c = rank == group->rank ? group->page
+								: group->members[rank].control;
 
 	return c && __atomic_load_n(&c->round, __ATOMIC_ACQUIRE) >= group->round;
 }
@@ -59,12 +71,15 @@ static bool has_left(const struct ipcshare_group *group, int rank)
 	return c && __atomic_load_n(&c->round, __ATOMIC_ACQUIRE) > group->round;
 }
 
-/* A peer is gone that may have done its part: its bytes may still be on their way to us. */
-static bool grace(struct ipcshare_wait *wait, uint64_t now)
+/*
+ * A peer is gone that had done its part. On the board it is there to be read; of a bootstrap, its bytes
+ * may still be on their way to us.
+ */
+static bool still_heard(struct ipcshare_wait *wait, uint64_t now)
 {
 	if (!wait->grace_ns)
 		wait->grace_ns = now + GRACE_NS;
-	return now < wait->grace_ns;
+	return wait->group->met || now < wait->grace_ns;
 }
 
 /* The rank that made rank @r give up: itself, if it doesn't say another. */
@@ -88,7 +103,7 @@ static int look_for_quitters(struct ipcshare_wait *wait, uint64_t now)
 		/* Pairs with the release store in ipcshare__exchange_quit(). */
 		int64_t status = c ? __atomic_load_n(&c->gave_up, __ATOMIC_ACQUIRE) : 0;
 
-		if (!status || (has_left(group, r) && grace(wait, now)))
+		if (!status || (has_left(group, r) && still_heard(wait, now)))
 			continue;
 		if (status > 0 || status < IPCSHARE_ERR_SYSTEM)
 			status = IPCSHARE_ERR_PROTOCOL;
@@ -109,7 +124,7 @@ static int look_for_dead(struct ipcshare_wait *wait, uint64_t now)
 
 		if (!peer || !ipcshare__pidfd_ended(peer->owner.pidfd))
 			continue;
-		if (has_entered(group, r) && grace(wait, now))
+		if (ipcshare__wait_has_entered(group, r) && still_heard(wait, now))
 			continue;
 		ipcshare__fail(IPCSHARE_ERR_PEER_DEAD, "exchange",
 			       "free or abandon the group, and make a smaller one",
@@ -127,7 +142,7 @@ static int timed_out(const struct ipcshare_wait *wait)
 	int late = -1;
 
 	for (int r = 0; group && r < group->size && late < 0; r++) {
-		if (control_of(group, r) && !has_entered(group, r))
+		if (control_of(group, r) && !ipcshare__wait_has_entered(group, r))
 			late = r;
 	}
 	ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
@@ -184,4 +199,49 @@ int ipcshare_wait_tick(struct ipcshare_wait *wait)
 	else if (wait->crowded || tick >= SPIN_TICKS)
 		sched_yield();
 	return 0;
+}
+
+/* ---- For a post on the board ---- */
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory"); /* yield does nothing on most cores */
+#endif
+}
+
+/* Until @rank posts, but not for longer than it may take to notice that it died. */
+static void sleep_until_posted(const struct ipcshare_group *group, int rank)
+{
+	struct timespec most = { .tv_nsec = LOOK_EVERY_NS };
+	uint64_t *word = &group->members[rank].control->round, seen;
+
+	/* Pairs with ipcshare__board_post(): it sees that we sleep, or we that it has posted. */
+	__atomic_store_n(&group->page->asleep, 1, __ATOMIC_SEQ_CST);
+	seen = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+	if (seen < group->round)
+		syscall(SYS_futex, word, FUTEX_WAIT, (uint32_t)seen, &most, NULL, 0);
+	__atomic_store_n(&group->page->asleep, 0, __ATOMIC_RELAXED);
+}
+
+int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank)
+{
+	uint32_t look = wait->ticks;
+	int err;
+
+	wait->ticks += look < UINT32_MAX;
+	if (look < SPIN_LOOKS && !wait->crowded) {
+		relax();
+		return 0;
+	}
+	if (look < (wait->crowded ? 0 : SPIN_LOOKS) + YIELD_LOOKS) {
+		sched_yield();
+		return 0;
+	}
+	err = look_around(wait, ipcshare__now_ns());
+	if (!err)
+		sleep_until_posted(wait->group, rank);
+	return err;
 }

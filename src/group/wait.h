@@ -15,8 +15,16 @@ struct ipcshare_wait {
 	bool crowded; /* more ranks than cores: never spin */
 };
 
+/* More ranks than cores that this one may use? */
+bool ipcshare__wait_crowded(int nranks);
+
 void ipcshare__wait_begin(struct ipcshare_wait *wait, struct ipcshare_group *group);
 /* Before there is a group: only the clock is looked at. */
 void ipcshare__wait_begin_early(struct ipcshare_wait *wait, unsigned timeout_ms, int nranks);
+
+/* Has @rank entered the exchange that this rank is in? Then what it has to say can be read. */
+bool ipcshare__wait_has_entered(const struct ipcshare_group *group, int rank);
+/* Wait a little for @rank to enter it: 0 look again; or why that is of no more use. */
+int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank);
 
 #endif

@@ -130,9 +130,10 @@ int ipcshare_open(const struct ipcshare_options *options, struct ipcshare_ctx **
 	if (err)
 		goto free_ctx;
 	ipcshare__cache_open(&ctx->imports.cache, &ctx->config);
+	ipcshare__blocks_open(&ctx->blocks, (size_t)ctx->config.keep_mib << 20);
 	err = ipcshare__broker_start(&ctx->config, ipcshare__imports_retire, ctx, &ctx->broker);
 	if (err)
-		goto free_ctx;
+		goto close_blocks;
 	err = backends_open(ctx, device);
 	if (err)
 		goto stop_broker;
@@ -150,6 +151,8 @@ close_backends:
 	backends_close(ctx);
 stop_broker:
 	ipcshare__broker_stop(ctx->broker, 0);
+close_blocks:
+	ipcshare__blocks_close(&ctx->blocks);
 free_ctx:
 	pthread_cond_destroy(&ctx->changed);
 	pthread_mutex_destroy(&ctx->lock);
@@ -192,6 +195,7 @@ int ipcshare_close(struct ipcshare_ctx *ctx)
 	ipcshare__broker_stop(ctx->broker, 0);
 	ipcshare__imports_abandon(ctx); /* nothing is in use; only empty tables are left */
 	backends_close(ctx);
+	ipcshare__blocks_close(&ctx->blocks);
 	pthread_cond_destroy(&ctx->changed);
 	pthread_mutex_destroy(&ctx->lock);
 	free(ctx);
@@ -220,6 +224,7 @@ int ipcshare_abandon(struct ipcshare_ctx *ctx)
 	ipcshare__imports_abandon(ctx);
 	ipcshare__regions_abandon(ctx);
 	backends_close(ctx);
+	ipcshare__blocks_close(&ctx->blocks);
 	if (!in_child) { /* there, another thread's copy may still hold them */
 		pthread_cond_destroy(&ctx->changed);
 		pthread_mutex_destroy(&ctx->lock);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "backend/backend.h"
+#include "base/blocks.h"
 #include "base/counters.h"
 #include "memory/mapping.h"
 #include "memory/region.h"
@@ -37,6 +38,7 @@ struct ipcshare_ctx {
 	struct ipcshare__imports imports;
 	struct ipcshare__retire_lines retire;
 	struct ipcshare__owned *owned;
+	struct ipcshare__blocks blocks; /* for the tables of shares and sets */
 };
 
 int ipcshare__ctx_check(const struct ipcshare_ctx *ctx, const char *stage);

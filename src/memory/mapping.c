@@ -114,6 +114,7 @@ int ipcshare_trim(struct ipcshare_ctx *ctx, size_t *closed)
 	n = cache_take(ctx, true, &taken);
 	pthread_mutex_unlock(&ctx->lock);
 	ipcshare__mappings_close(ctx, taken);
+	ipcshare__blocks_trim(&ctx->blocks);
 	if (closed)
 		*closed = n;
 	return 0;

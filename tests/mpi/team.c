@@ -99,7 +99,7 @@ void team_leave(struct ipcshare_ctx *ctx, struct ipcshare_group *group, struct i
 	left.set = set;
 }
 
-/* Who forgets to free before MPI_Finalize gets an error, and can still clean up alone. */
+/* A group needs no MPI any more: what is left can still be used, and freed together. */
 int team_after_mpi(void)
 {
 	struct ipcshare_group *group = NULL;
@@ -112,12 +112,12 @@ int team_after_mpi(void)
 	if (err != IPCSHARE_ERR_INVALID || group)
 		goto wrong;
 	err = ipcshare_share(left.group, NULL, 0, 0, &set);
-	if (err != IPCSHARE_ERR_BOOTSTRAP || set)
-		goto wrong;
-	err = ipcshare_set_free(left.set);
-	if (err != IPCSHARE_ERR_BOOTSTRAP)
-		goto wrong;
-	err = ipcshare_group_free(left.group);
+	if (!err)
+		err = ipcshare_set_free(set);
+	if (!err)
+		err = ipcshare_set_free(left.set);
+	if (!err)
+		err = ipcshare_group_free(left.group);
 	if (!err)
 		err = ipcshare_close(left.ctx);
 	if (!err)

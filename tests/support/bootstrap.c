@@ -45,22 +45,6 @@ static int lane_allgather(void *arg, struct ipcshare_wait *wait, const void *min
 	return exchange(lane, wait, TEST_ALLGATHER, mine, len, all, len * (size_t)lane->nmembers);
 }
 
-static int lane_allgatherv(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
-			   const size_t *lens)
-{
-	struct test_lane *lane = arg;
-	size_t total = 0;
-
-	for (int i = 0; i < lane->nmembers; i++)
-		total += lens[i];
-	return exchange(lane, wait, TEST_ALLGATHERV, mine, lens[lane->member], all, total);
-}
-
-static int lane_barrier(void *arg, struct ipcshare_wait *wait)
-{
-	return exchange(arg, wait, TEST_BARRIER, "", 0, (char[1]){ 0 }, 0);
-}
-
 static void lane_release(void *arg, int broken)
 {
 	struct test_lane *lane = arg;
@@ -84,17 +68,32 @@ struct ipcshare_bootstrap test_rank_bootstrap(struct test_rank *me, int index, u
 		.rank = lane->member,
 		.nranks = lane->nmembers,
 		.allgather = lane_allgather,
-		.allgatherv = lane_allgatherv,
-		.barrier = lane_barrier,
 		.release = lane_release,
 	};
 }
 
+static struct test_lane *lane_of(struct test_rank *me, int index)
+{
+	if (!me->lanes[index].members)
+		test_rank_bootstrap(me, index, 0);
+	return &me->lanes[index];
+}
+
+void test_rank_gatherv(struct test_rank *me, int index, const void *mine, void *all,
+		       const size_t *lens)
+{
+	struct test_lane *lane = lane_of(me, index);
+	size_t total = 0;
+
+	for (int i = 0; i < lane->nmembers; i++)
+		total += lens[i];
+	REQUIRE_INT(lane->exchange(lane, NULL, TEST_ALLGATHERV, mine, lens[lane->member], all, total),
+		    0);
+}
+
 void test_rank_barrier(struct test_rank *me, int index)
 {
-	struct test_lane *lane = &me->lanes[index];
+	struct test_lane *lane = lane_of(me, index);
 
-	if (!lane->members)
-		test_rank_bootstrap(me, index, 0);
 	REQUIRE_INT(lane->exchange(lane, NULL, TEST_BARRIER, "", 0, (char[1]){ 0 }, 0), 0);
 }

@@ -287,6 +287,10 @@ int test_ranks_at(struct test_at at, const struct test_ranks *options);
 				     .nranks = (nranks_), .fn = (fn_), .arg = (arg_) })
 int test_thread_ranks_at(struct test_at at, const struct test_ranks *options);
 
+/* lens[r] bytes of every rank of lane @lane, in rank order, into @all; fails the test if one does not come. */
+void test_rank_gatherv(struct test_rank *me, int lane, const void *mine, void *all,
+		       const size_t *lens);
+
 /* All ranks of lane @lane are here; fails the test if one does not come. */
 void test_rank_barrier(struct test_rank *me, int lane);
 

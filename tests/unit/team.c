@@ -179,22 +179,9 @@ static int gather_one(void *arg, struct ipcshare_wait *wait, const void *mine, s
 	return 0;
 }
 
-static int gatherv_one(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
-		       const size_t *lens)
-{
-	return gather_one(arg, wait, mine, lens[0], all);
-}
-
-static int barrier_one(void *arg, struct ipcshare_wait *wait)
-{
-	(void)arg;
-	(void)wait;
-	return 0;
-}
-
 const struct ipcshare_bootstrap team_alone = {
 	.size = sizeof(team_alone), .rank = 0, .nranks = 1,
-	.allgather = gather_one, .allgatherv = gatherv_one, .barrier = barrier_one,
+	.allgather = gather_one,
 };
 
 /* ---- Patterns ---- */

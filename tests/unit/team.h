@@ -35,10 +35,10 @@ struct ipcshare_set *team_share(struct team *t, const struct ipcshare_buf *bufs,
 				unsigned flags);
 /*
  * Everything a group does (create it, share, free the set), until the first failure: its status. The
- * bootstrap is used TEAM_CREATE times to create, then three times to share, then once.
+ * bootstrap is used TEAM_CREATE times to create; then there are two rounds to share, and one to free.
  */
 #define TEAM_CREATE 3
-#define TEAM_USES 7
+#define TEAM_ROUNDS 3
 int team_live(struct team *t, struct test_rank *me);
 
 /*

@@ -31,6 +31,7 @@ static const struct {
 	{ "IPCSHARE_CACHE_MIB", "1048576", { "0", "1", "4294967295" },
 	  { "", "-1", "4294967296", "1M", "0x1" } },
 	{ "IPCSHARE_HUGE_PAGES", "1", { "0", "1" }, { "", "2", "off", "1 " } },
+	{ "IPCSHARE_KEEP_MIB", "256", { "0", "1", "1048576" }, { "", "-1", "1048577", "1M" } },
 	{ "IPCSHARE_ACL_LIB", "", { "", "libascendcl.so", PATH127 }, { PATH127 "8" } },
 	{ "IPCSHARE_ASCEND_ANY_SOC", "0", { "0", "1" }, { "", "2", "yes", "01" } },
 	{ "IPCSHARE_ASCEND_STRICT", "0", { "0", "1" }, { "", "2", "no", " 1" } },

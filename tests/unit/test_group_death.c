@@ -4,88 +4,19 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "base/error.h"
+#include "rounds.h"
 #include "team.h"
 
 #define MS 1000000u
 
 static struct ipcshare_group *const untouched = (struct ipcshare_group *)16;
 
-/* A bootstrap around another that does something more before or after one of its uses. */
-struct around {
-	struct ipcshare_bootstrap inner;
-	struct test_rank *me;
-	struct ipcshare_group *group;
-	int use, special; /* number of the next use; of the one that is special, from 1 */
-	int (*before)(struct around *a, struct ipcshare_wait *wait);
-	int (*after)(struct around *a, struct ipcshare_wait *wait);
-};
-
-static int around_begin(struct around *a, struct ipcshare_wait *wait)
+static void dies(struct ipcshare_group *g, void *arg)
 {
-	return ++a->use == a->special && a->before ? a->before(a, wait) : 0;
-}
-
-static int around_end(struct around *a, struct ipcshare_wait *wait, int err)
-{
-	return !err && a->use == a->special && a->after ? a->after(a, wait) : err;
-}
-
-static int around_gather(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len,
-			 void *all)
-{
-	struct around *a = arg;
-	int err = around_begin(a, wait);
-
-	if (!err)
-		err = a->inner.allgather(a->inner.arg, wait, mine, len, all);
-	return around_end(a, wait, err);
-}
-
-static int around_gatherv(void *arg, struct ipcshare_wait *wait, const void *mine, void *all,
-			  const size_t *lens)
-{
-	struct around *a = arg;
-	int err = around_begin(a, wait);
-
-	if (!err)
-		err = a->inner.allgatherv(a->inner.arg, wait, mine, all, lens);
-	return around_end(a, wait, err);
-}
-
-static int around_barrier(void *arg, struct ipcshare_wait *wait)
-{
-	struct around *a = arg;
-	int err = around_begin(a, wait);
-
-	if (!err)
-		err = a->inner.barrier(a->inner.arg, wait);
-	return around_end(a, wait, err);
-}
-
-/* Join with @a around the rank's bootstrap. */
-static void join_around(struct test_rank *me, struct around *a, struct team *t)
-{
-	struct ipcshare_bootstrap b = me->bootstrap;
-
-	a->inner = b;
-	a->me = me;
-	b.arg = a;
-	b.allgather = around_gather;
-	b.allgatherv = around_gatherv;
-	b.barrier = around_barrier;
-	b.release = NULL;
-	*t = (struct team){ .rank = me->rank, .nranks = me->nranks };
-	test_resources(&t->before);
-	t->ctx = team_open(0);
-	REQUIRE_OK(ipcshare_group_create(t->ctx, &b, &t->group));
-	a->group = t->group;
-}
-
-static int dies(struct around *a, struct ipcshare_wait *wait)
-{
-	(void)a;
-	(void)wait;
-	return raise(SIGKILL);
+	(void)g;
+	(void)arg;
+	raise(SIGKILL);
 }
 
 static void check_death_is_named(struct team *t)
@@ -147,32 +78,61 @@ static void a_killed_rank_is_named_within_two_seconds(void)
 
 static void outlives_one_in_a_share(struct test_rank *me, void *arg)
 {
-	struct around a = { .special = me->rank == 1 ? 4 : 0, .before = dies };
+	struct rounds rounds = { .special = 1 };
 	struct ipcshare_set *set;
 	struct team t;
 
-	(void)arg;
-	join_around(me, &a, &t);
-	if (me->rank == 1)
+	if (arg)
+		rounds.before_post = dies;
+	else
+		rounds.after = dies;
+	team_join(me, &t);
+	if (me->rank == 1) {
+		rounds_watch(&rounds);
 		ipcshare_share(t.group, NULL, 0, 0, &set);
+	}
 	check_death_is_named(&t);
 	team_leave(&t);
 }
 
-/* It has entered the exchange, so for a moment its bytes might be on their way. */
 static void a_rank_killed_inside_a_share_is_named_too(void)
 {
 	struct test_ranks o = { .nranks = 3, .fn = outlives_one_in_a_share, .dies = 1u << 1 };
 
 	test_ranks_with(&o);
+	o.arg = "before it said anything";
+	test_ranks_with(&o);
 }
 
-/* A bootstrap that polls for long between two ticks. */
-static int ticks_slowly(struct around *a, struct ipcshare_wait *wait)
+/* ---- In the creation of a group, over the bootstrap ---- */
+
+/* One around another that does something more before its last use, when the peers are known. */
+struct around {
+	struct ipcshare_bootstrap inner;
+	int use;
+	int (*before)(struct ipcshare_wait *wait);
+};
+
+static int around_gather(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len,
+			 void *all)
+{
+	struct around *a = arg;
+	int err = ++a->use == TEAM_CREATE ? a->before(wait) : 0;
+
+	return err ? err : a->inner.allgather(a->inner.arg, wait, mine, len, all);
+}
+
+static int killed(struct ipcshare_wait *wait)
+{
+	(void)wait;
+	return raise(SIGKILL);
+}
+
+/* It polls for long between two ticks. */
+static int ticks_slowly(struct ipcshare_wait *wait)
 {
 	int err = 0;
 
-	(void)a;
 	for (int i = 0; i < 200 && !err; i++) {
 		poll(NULL, 0, 50);
 		err = ipcshare_wait_tick(wait);
@@ -182,15 +142,21 @@ static int ticks_slowly(struct around *a, struct ipcshare_wait *wait)
 
 static void outlives_another_slowly(struct test_rank *me, void *arg)
 {
-	struct around a = { .special = 4, .before = ticks_slowly };
-	struct team t;
+	struct around a = { me->bootstrap, 0, me->rank ? killed : ticks_slowly };
+	struct ipcshare_bootstrap b = me->bootstrap;
+	struct ipcshare_group *group = untouched;
+	struct ipcshare_ctx *ctx = team_open(0);
+	uint64_t start = ipcshare__now_ns();
 
 	(void)arg;
-	join_around(me, &a, &t);
-	if (me->rank == 1)
-		raise(SIGKILL);
-	check_death_is_named(&t);
-	team_leave(&t);
+	b.arg = &a;
+	b.allgather = around_gather;
+	b.release = NULL;
+	CHECK_FAILS(ipcshare_group_create(ctx, &b, &group), IPCSHARE_ERR_PEER_DEAD);
+	CHECK(ipcshare__now_ns() - start < 2000 * (uint64_t)MS, "that took too long");
+	CHECK_INT(ipcshare_last_error()->rank, 1);
+	CHECK_PTR(group, untouched);
+	CHECK_STATUS(ipcshare_close(ctx), 0);
 }
 
 static void a_callback_that_ticks_slowly_sees_a_death_as_soon(void)
@@ -221,83 +187,76 @@ static void a_rank_that_died_before_the_group_is_a_timeout(void)
 	test_ranks_with(&o);
 }
 
-/* Our bytes are late: the library looks around more than once before we have them. */
-static int look_around(struct ipcshare_wait *wait)
-{
-	uint64_t start = ipcshare__now_ns();
-	int err = 0;
+/* ---- What was said before ---- */
 
-	while (!err && ipcshare__now_ns() - start < 50 * (uint64_t)MS)
-		err = ipcshare_wait_tick(wait);
-	return err;
-}
-
-static int is_late_until_the_peer_is_dead(struct around *a, struct ipcshare_wait *wait)
+static void waits_until_the_peer_is_dead(struct ipcshare_group *g, void *arg)
 {
 	struct ipcshare_peer peer = { .size = sizeof(peer), .alive = 1 };
 
+	(void)arg;
 	while (peer.alive)
-		REQUIRE_OK(ipcshare_group_peer(a->group, 1, &peer));
-	return look_around(wait);
+		REQUIRE_OK(ipcshare_group_peer(g, 1, &peer));
 }
 
-static void has_the_last_bytes_of_the_dead(struct test_rank *me, void *arg)
+static void hears_the_last_words_of_the_dead(struct test_rank *me, void *arg)
 {
-	struct around a = {
-		.special = me->rank ? 0 : 7, .after = is_late_until_the_peer_is_dead,
+	struct rounds rounds = {
+		.special = TEAM_ROUNDS, .before_wait = waits_until_the_peer_is_dead,
 	};
 	struct ipcshare_set *set;
 	struct team t;
 
 	(void)arg;
-	join_around(me, &a, &t);
+	team_join(me, &t);
+	rounds_watch(me->rank ? NULL : &rounds);
 	REQUIRE_OK(ipcshare_share(t.group, NULL, 0, 0, &set));
 	CHECK_STATUS(ipcshare_set_free(set), 0);
 	if (me->rank == 1)
 		raise(SIGKILL);
-	CHECK_INT(a.use, 7);
+	CHECK_INT(rounds.posted, TEAM_ROUNDS);
 	team_leave(&t);
 }
 
 /* It said 0 on rank 1, which went away happily: it must not say PEER_DEAD on rank 0. */
 static void an_exchange_that_the_dead_completed_is_complete(void)
 {
-	struct test_ranks o = { .nranks = 2, .fn = has_the_last_bytes_of_the_dead, .dies = 1u << 1 };
+	struct test_ranks o = {
+		.nranks = 2, .fn = hears_the_last_words_of_the_dead, .dies = 1u << 1,
+	};
 
 	test_ranks_with(&o);
 }
 
-static int is_late_until_the_peer_gave_up(struct around *a, struct ipcshare_wait *wait)
+static void waits_until_the_peer_gave_up(struct ipcshare_group *g, void *arg)
 {
-	test_rank_barrier(a->me, 1);
-	return look_around(wait);
+	(void)g;
+	test_rank_barrier(arg, 1);
 }
 
-static void has_the_last_bytes_of_a_quitter(struct test_rank *me, void *arg)
+static void hears_the_last_words_of_a_quitter(struct test_rank *me, void *arg)
 {
-	struct around a = {
-		.special = me->rank ? 0 : 7, .after = is_late_until_the_peer_gave_up,
+	struct rounds rounds = {
+		.special = TEAM_ROUNDS, .before_wait = waits_until_the_peer_gave_up, .arg = me,
 	};
 	struct ipcshare_set *set, *other;
 	struct team t;
 
 	(void)arg;
-	join_around(me, &a, &t);
+	team_join(me, &t);
+	rounds_watch(me->rank ? NULL : &rounds);
 	REQUIRE_OK(ipcshare_share(t.group, NULL, 0, 0, &set));
 	CHECK_STATUS(ipcshare_set_free(set), 0);
-	CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &other), IPCSHARE_ERR_BOOTSTRAP);
-	if (me->rank == 1)
+	if (me->rank == 1) {
+		ipcshare__exchange_quit(t.group, ipcshare__fail(IPCSHARE_ERR_LIMIT, "test", "", "-"));
 		test_rank_barrier(me, 1);
+	}
+	CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &other), IPCSHARE_ERR_LIMIT);
 	team_leave(&t);
 }
 
 static void an_exchange_before_the_one_that_failed_is_complete(void)
 {
-	struct test_ranks o = {
-		.nranks = 2, .fn = has_the_last_bytes_of_a_quitter, .fail_rank = 1, .fail_use = 8,
-	};
-
-	test_ranks_with(&o);
+	test_ranks(2, hears_the_last_words_of_a_quitter, NULL);
 }
 
 TEST_SUITE(group_death, NULL, NULL,

@@ -1,59 +1,46 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Bootstraps that fail, and ranks that don't do the same: nobody waits for ever. */
 #include "base/clock.h"
+#include "base/error.h"
+#include "rounds.h"
 #include "team.h"
 
 #define MS 1000000u
 
 /* ---- Callbacks that fail ---- */
 
-struct failing {
-	int use, with;
-};
-
 static void lives_with_a_failing_callback(struct test_rank *me, void *arg)
 {
-	const struct failing *f = arg;
 	struct team t = { .rank = me->rank };
 	uint64_t start;
 	int err;
 
+	(void)arg;
 	test_resources(&t.before);
-	t.ctx = team_open(f->use <= TEAM_CREATE ? 1000 : 20000);
+	t.ctx = team_open(1000);
 	CHECK_FAILS(ipcshare_alloc(t.ctx, 0, NULL), IPCSHARE_ERR_INVALID); /* an older failure */
 	test_rank_barrier(me, 1);
 	start = ipcshare__now_ns();
 	err = team_live(&t, me);
 	/* Before the ranks have met, those that wait can only see that the deadline passes. */
-	if (me->rank == 1 || f->use > TEAM_CREATE)
+	if (me->rank == 1)
 		CHECK_FAILS(err, IPCSHARE_ERR_BOOTSTRAP);
 	else
 		CHECK(err == IPCSHARE_ERR_BOOTSTRAP || err == IPCSHARE_ERR_TIMEOUT, "%s",
 		      ipcshare_status_name(err));
 	if (me->rank == 1)
 		CHECK_HAS(ipcshare_last_error()->text, "bootstrap");
-	else if (f->use > TEAM_CREATE)
-		CHECK_INT(ipcshare_last_error()->rank, 1);
 	CHECK(ipcshare__now_ns() - start < 15000 * (uint64_t)MS, "it waited for the deadline");
-	CHECK_INT(!!t.group, f->use > TEAM_CREATE);
-	if (t.group) {
-		struct ipcshare_set *set;
-
-		CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &set), IPCSHARE_ERR_BOOTSTRAP);
-		CHECK_STATUS(ipcshare_group_free(t.group), 0);
-		CHECK_INT(me->released, 1);
-		CHECK(me->broken, "release() could wait for ever");
-	}
-	test_rank_barrier(me, 1); /* peers may still have had a set */
+	CHECK_PTR(t.group, NULL);
+	test_rank_barrier(me, 1);
 	CHECK_STATUS(ipcshare_close(t.ctx), 0);
 	CHECK_NOTHING_LEAKED(&t.before);
 }
 
 static void fail_at(int use, int with)
 {
-	struct failing f = { use, with };
 	struct test_ranks o = {
-		.nranks = 3, .fn = lives_with_a_failing_callback, .arg = &f,
+		.nranks = 3, .fn = lives_with_a_failing_callback,
 		.fail_rank = 1, .fail_use = use, .fail_with = with,
 	};
 
@@ -62,24 +49,86 @@ static void fail_at(int use, int with)
 
 static void a_callback_that_fails_once_fails_every_rank(void)
 {
-	for (int use = 1; use <= TEAM_USES; use++)
+	for (int use = 1; use <= TEAM_CREATE; use++)
 		fail_at(use, 0);
 }
 
 /* Numbers that look like statuses of ours, one of them that of the last error. */
 static void what_a_callback_returns_is_not_taken_for_a_status(void)
 {
-	fail_at(4, IPCSHARE_ERR_INVALID);
-	fail_at(4, IPCSHARE_ERR_STALE);
-	fail_at(5, -1000);
+	fail_at(2, IPCSHARE_ERR_INVALID);
+	fail_at(2, IPCSHARE_ERR_STALE);
+	fail_at(3, -1000);
 }
 
-static void fails_at_the_end(struct test_rank *me, void *arg)
+static void needs_no_callback_any_more(struct test_rank *me, void *arg)
+{
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	CHECK_INT(me->uses, TEAM_CREATE);
+	CHECK_STATUS(ipcshare_set_free(team_share(&t, NULL, 0, 0)), 0);
+	team_leave(&t);
+	CHECK_INT(me->uses, TEAM_CREATE);
+}
+
+static void only_the_creation_of_a_group_uses_its_bootstrap(void)
+{
+	test_ranks(3, needs_no_callback_any_more, NULL);
+}
+
+/* ---- Ranks that give up ---- */
+
+static void gives_up(struct ipcshare_group *g, void *arg)
+{
+	(void)arg;
+	ipcshare__exchange_quit(g, ipcshare__fail(IPCSHARE_ERR_LIMIT, "test", "", "as the test wants"));
+}
+
+/* In its round @arg: without a post of its own then, as if there were no memory left. */
+static void lives_with_a_quitter(struct test_rank *me, void *arg)
+{
+	int quits_in = *(int *)arg;
+	struct rounds rounds = { .special = quits_in - 1, .after = gives_up };
+	struct team t = { .rank = me->rank };
+	struct ipcshare_set *set;
+	uint64_t start;
+	int err;
+
+	test_resources(&t.before);
+	t.ctx = team_open(20000);
+	if (me->rank == 1)
+		rounds_watch(&rounds);
+	start = ipcshare__now_ns();
+	err = team_live(&t, me);
+	CHECK_FAILS(err, IPCSHARE_ERR_LIMIT);
+	CHECK(ipcshare__now_ns() - start < 15000 * (uint64_t)MS, "it waited for the deadline");
+	if (me->rank != 1)
+		CHECK_INT(ipcshare_last_error()->rank, 1);
+	CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &set), IPCSHARE_ERR_LIMIT);
+	CHECK_STATUS(ipcshare_group_free(t.group), 0);
+	CHECK_INT(me->released, 1);
+	CHECK(me->broken, "release() could wait for ever");
+	test_rank_barrier(me, 1); /* peers may still have had a set */
+	CHECK_STATUS(ipcshare_close(t.ctx), 0);
+	CHECK_NOTHING_LEAKED(&t.before);
+}
+
+static void a_rank_that_gives_up_fails_every_rank(void)
+{
+	for (int round = 2; round <= TEAM_ROUNDS; round++)
+		test_ranks(3, lives_with_a_quitter, &round);
+}
+
+static void gives_up_at_the_end(struct test_rank *me, void *arg)
 {
 	struct team t;
 
 	(void)arg;
 	team_join_for(me, 20000, &t);
+	if (t.rank == 1)
+		gives_up(t.group, NULL);
 	team_leave(&t); /* 0 all the same */
 	CHECK_INT(me->released, 1);
 	CHECK(me->broken, "release() could wait for ever");
@@ -87,11 +136,7 @@ static void fails_at_the_end(struct test_rank *me, void *arg)
 
 static void a_group_is_freed_although_its_last_exchange_fails(void)
 {
-	struct test_ranks o = {
-		.nranks = 2, .fn = fails_at_the_end, .fail_rank = 1, .fail_use = 4,
-	};
-
-	test_ranks_with(&o);
+	test_ranks(2, gives_up_at_the_end, NULL);
 }
 
 /* ---- Ranks that don't do the same ---- */
@@ -172,6 +217,8 @@ static void a_rank_that_never_calls_is_named_at_the_deadline(void)
 TEST_SUITE(group_faults, NULL, NULL,
 	TEST(a_callback_that_fails_once_fails_every_rank),
 	TEST(what_a_callback_returns_is_not_taken_for_a_status),
+	TEST(only_the_creation_of_a_group_uses_its_bootstrap),
+	TEST(a_rank_that_gives_up_fails_every_rank),
 	TEST(a_group_is_freed_although_its_last_exchange_fails),
 	TEST(different_calls_are_a_mismatch_on_all),
 	TEST(sets_freed_in_another_order_are_a_mismatch),

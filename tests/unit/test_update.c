@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "base/bytes.h"
 #include "group/set.h"
+#include "rounds.h"
 #include "team.h"
 
 #define N 10
@@ -295,7 +295,6 @@ static void outlives_an_updater(struct test_rank *me, void *arg)
 	static const int unchanged[N] = { 0 };
 	struct ipcshare_buf old[N], fresh[N];
 	const size_t index[] = { 1 };
-	struct ipcshare_bootstrap survivors;
 	struct ipcshare_set *set;
 	struct team t;
 
@@ -305,7 +304,7 @@ static void outlives_an_updater(struct test_rank *me, void *arg)
 	make_bufs(&t, fresh, 100);
 	set = team_share(&t, old, N, 0);
 	if (t.rank != 1)
-		survivors = test_rank_bootstrap(me, 1, 1u << 0 | 1u << 2);
+		test_rank_bootstrap(me, 1, 1u << 0 | 1u << 2);
 	if (t.rank == 1)
 		raise(SIGKILL);
 	CHECK_FAILS(ipcshare_set_update(set, index, fresh, 1, 0), IPCSHARE_ERR_PEER_DEAD);
@@ -313,7 +312,7 @@ static void outlives_an_updater(struct test_rank *me, void *arg)
 	check_set(set, unchanged);
 	CHECK_FAILS(ipcshare_set_update(set, index, fresh, 1, 0), IPCSHARE_ERR_PEER_DEAD);
 	CHECK_FAILS(ipcshare_set_free(set), IPCSHARE_ERR_PEER_DEAD);
-	CHECK_INT(survivors.barrier(survivors.arg, NULL), 0); /* nobody has the other's memory mapped */
+	test_rank_barrier(me, 1); /* nobody has the other's memory mapped */
 	team_leave(&t);
 }
 
@@ -388,39 +387,32 @@ struct tampering {
 	uint32_t indices[2];
 };
 
-static void tampers(const struct test_exchange *x, void *arg)
+static void tampers(struct ipcshare_group *g, void *arg)
 {
+	unsigned char *bytes = ipcshare__board_slot(g) + IPCSHARE__SLOT_BODY;
 	const struct tampering *d = arg;
 	struct ipcshare__wire_blob head;
-	size_t at;
 
-	if (x->kind != TEST_ALLGATHERV || x->lane || x->from != 0 || x->to != 1)
-		return;
-	memcpy(&head, x->bytes, sizeof(head));
-	if (!head.set)
-		return;
-	at = sizeof(head) + head.ndescriptors * sizeof(struct ipcshare__wire_descriptor) +
-	     head.nregions * sizeof(struct ipcshare__wire_region);
-	REQUIRE(at + sizeof(d->indices) <= x->len, "%zu bytes", x->len);
-	memcpy(x->bytes + at, d->indices, sizeof(d->indices));
-	at = offsetof(struct ipcshare__wire_blob, check);
-	head.check = ipcshare__checksum(0, x->bytes, at);
-	head.check = ipcshare__checksum(head.check, x->bytes + at + 8, x->len - at - 8);
-	memcpy(x->bytes + at, &head.check, 8);
+	memcpy(&head, bytes, sizeof(head));
+	memcpy(bytes + sizeof(head) +
+		       head.ndescriptors * sizeof(struct ipcshare__wire_descriptor) +
+		       head.nregions * sizeof(struct ipcshare__wire_region),
+	       d->indices, sizeof(d->indices));
 }
 
 static void hears_lies(struct test_rank *me, void *arg)
 {
+	struct rounds rounds = { .special = 1, .before_post = tampers, .arg = arg };
 	static const int unchanged[N] = { 0 };
 	const size_t index[] = { 1, 2 };
 	struct ipcshare_buf bufs[N];
 	struct ipcshare_set *set;
 	struct team t;
 
-	(void)arg;
 	team_join(me, &t);
 	make_bufs(&t, bufs, 0);
 	set = team_share(&t, bufs, N, 0);
+	rounds_watch(t.rank == 0 ? &rounds : NULL);
 	CHECK_FAILS(ipcshare_set_update(set, index, bufs + 1, 2, 0), IPCSHARE_ERR_PROTOCOL);
 	CHECK_INT(ipcshare_last_error()->rank, 0);
 	check_set(set, unchanged);
@@ -434,11 +426,8 @@ static void false_numbers_of_buffers_are_refused(void)
 
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
 		struct tampering lie = lies[i];
-		struct test_ranks o = {
-			.nranks = 2, .fn = hears_lies, .filter = tampers, .filter_arg = &lie,
-		};
 
-		test_ranks_with(&o);
+		test_ranks(2, hears_lies, &lie);
 	}
 }
 

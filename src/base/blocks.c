@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/blocks.h"
+
+#include <ipcshare.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/bytes.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+#define MAPPED_FROM ((size_t)128 << 10) /* smaller ones are the C library's business */
+#define PAGE ((size_t)4096) /* of sizes; a larger one of the machine only rounds them up */
+#define HUGE_PAGE ((size_t)2 << 20)
+
+struct ipcshare__kept_block { /* in the block itself */
+	struct ipcshare__kept_block *next;
+	size_t size;
+};
+
+void ipcshare__blocks_open(struct ipcshare__blocks *b, size_t max_bytes)
+{
+	*b = (struct ipcshare__blocks){ .max_bytes = max_bytes };
+	pthread_mutex_init(&b->lock, NULL);
+}
+
+static void unmap_all(struct ipcshare__kept_block *list)
+{
+	while (list) {
+		struct ipcshare__kept_block *next = list->next;
+
+		munmap(list, list->size);
+		list = next;
+	}
+}
+
+void ipcshare__blocks_trim(struct ipcshare__blocks *b)
+{
+	struct ipcshare__kept_block *list;
+
+	pthread_mutex_lock(&b->lock);
+	list = b->kept;
+	b->kept = NULL;
+	b->bytes = 0;
+	pthread_mutex_unlock(&b->lock);
+	unmap_all(list);
+}
+
+void ipcshare__blocks_close(struct ipcshare__blocks *b)
+{
+	unmap_all(b->kept);
+	pthread_mutex_destroy(&b->lock);
+}
+
+/* ---- Get ---- */
+
+/* One that is kept and at most an eighth too large, off the list; NULL if there is none. Locked. */
+static struct ipcshare__kept_block *kept_take(struct ipcshare__blocks *b, size_t size)
+{
+	for (struct ipcshare__kept_block **at = &b->kept, *k; (k = *at); at = &k->next)
+		if (k->size >= size && k->size - size <= size / 8) {
+			*at = k->next;
+			b->bytes -= k->size;
+			return k;
+		}
+	return NULL;
+}
+
+/*
+ * Page by page the kernel would be entered for each. What the advice can't do, or an old kernel does not
+ * know, happens at the first touch.
+ */
+static void *map_present(size_t size)
+{
+	size_t extra = size >= HUGE_PAGE ? HUGE_PAGE : 0, before;
+	char *p = mmap(NULL, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	if (extra) {
+		before = -(uintptr_t)p & (HUGE_PAGE - 1);
+		if (before)
+			munmap(p, before);
+		p += before;
+		if (extra - before)
+			munmap(p + size, extra - before);
+		madvise(p, size, MADV_HUGEPAGE);
+	}
+	madvise(p, size, MADV_POPULATE_WRITE);
+	return p;
+}
+
+int ipcshare__block_get(struct ipcshare__blocks *b, size_t len, struct ipcshare__block *out)
+{
+	struct ipcshare__block block = { .size = len };
+
+	if (len > PTRDIFF_MAX - 2 * HUGE_PAGE)
+		return IPCSHARE_ERR_NO_MEMORY;
+	if (len < MAPPED_FROM) {
+		block.at = malloc(len + !len);
+	} else {
+		block.size = ipcshare__round_up(len, PAGE);
+		pthread_mutex_lock(&b->lock);
+		block.at = kept_take(b, block.size);
+		pthread_mutex_unlock(&b->lock);
+		if (block.at)
+			block.size = ((struct ipcshare__kept_block *)block.at)->size;
+		else
+			block.at = map_present(block.size);
+	}
+	if (!block.at)
+		return IPCSHARE_ERR_NO_MEMORY;
+	*out = block;
+	return 0;
+}
+
+/* ---- Put ---- */
+
+/* What no longer fits behind the newest ones, off the list. Locked. */
+static struct ipcshare__kept_block *excess_take(struct ipcshare__blocks *b)
+{
+	struct ipcshare__kept_block **at = &b->kept, *excess;
+	size_t bytes = 0;
+
+	while (*at && bytes + (*at)->size <= b->max_bytes) {
+		bytes += (*at)->size;
+		at = &(*at)->next;
+	}
+	excess = *at;
+	*at = NULL;
+	b->bytes = bytes;
+	return excess;
+}
+
+void ipcshare__block_put(struct ipcshare__blocks *b, struct ipcshare__block *block)
+{
+	struct ipcshare__kept_block *k = block->at, *excess;
+	size_t size = block->size;
+
+	*block = (struct ipcshare__block){ NULL, 0 };
+	if (size < MAPPED_FROM) {
+		free(k);
+		return;
+	}
+	pthread_mutex_lock(&b->lock);
+	*k = (struct ipcshare__kept_block){ b->kept, size };
+	b->kept = k;
+	b->bytes += size;
+	excess = b->bytes > b->max_bytes ? excess_take(b) : NULL;
+	pthread_mutex_unlock(&b->lock);
+	unmap_all(excess);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "group/board.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/identity.h"
+#include "group/wait.h"
+
+/* ---- Our own part, and those of the peers ---- */
+
+int ipcshare__board_make(struct ipcshare_group *g, char key[IPCSHARE__KEY_SIZE])
+{
+	struct ipcshare__backend *host = g->ctx->host;
+	int err = host->ops->alloc(host, IPCSHARE__CONTROL_SIZE, &g->control);
+
+	if (err)
+		return err;
+	g->page = g->control.base;
+	*g->page = (struct ipcshare__control){
+		.magic = IPCSHARE__MAGIC_CONTROL,
+		.layout = IPCSHARE__LAYOUT,
+		.rank = (uint32_t)g->rank,
+		.nranks = (uint32_t)g->size,
+	};
+	err = host->ops->export_key(host, &g->control, 0, key);
+	g->control_exported = !err;
+	return err;
+}
+
+void ipcshare__board_end(struct ipcshare_group *g)
+{
+	struct ipcshare__backend *host = g->ctx->host;
+
+	if (g->control_exported)
+		host->ops->close_export(host, &g->control);
+	if (g->control.base)
+		host->ops->release(host, &g->control);
+}
+
+int ipcshare__board_allow(struct ipcshare_group *g)
+{
+	struct ipcshare__backend *host = g->ctx->host;
+	int err = 0;
+
+	if (g->nothers)
+		err = host->ops->allow(host, &g->control, g->others, g->nothers,
+				       IPCSHARE__READ_WRITE);
+	/* Ranks in this process come through the broker as everybody does. */
+	if (!err && (int)g->nothers + 1 < g->size)
+		err = host->ops->allow(host, &g->control, &g->ctx->identity, 1,
+				       IPCSHARE__READ_WRITE);
+	return err;
+}
+
+static int control_check(const struct ipcshare_group *g, int rank)
+{
+	const struct ipcshare__control *c = g->members[rank].control;
+
+	if (c->magic == IPCSHARE__MAGIC_CONTROL && c->layout == IPCSHARE__LAYOUT &&
+	    c->rank == (uint32_t)rank && c->nranks == (uint32_t)g->size)
+		return 0;
+	return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "group", "",
+			      "the rank's control page is not what it should be");
+}
+
+int ipcshare__board_meet(struct ipcshare_group *g, int rank, const char *key)
+{
+	struct ipcshare__backend *host = g->ctx->host;
+	struct ipcshare__member *m = &g->members[rank];
+	struct ipcshare__import im = { .length = IPCSHARE__CONTROL_SIZE,
+				       .access = IPCSHARE__READ_WRITE };
+	int err;
+
+	memcpy(im.key, key, sizeof(im.key));
+	err = host->ops->import_keys(host, m->identity.endpoint, &im, 1);
+	if (err)
+		return err;
+	m->control = im.out.base;
+	m->import = im.out;
+	return control_check(g, rank);
+}
+
+void ipcshare__board_leave(struct ipcshare_group *g, int rank)
+{
+	if (g->members[rank].control)
+		g->ctx->host->ops->close_import(g->ctx->host, &g->members[rank].import);
+	g->members[rank].control = NULL;
+}
+
+/* ---- Rounds ---- */
+
+static unsigned char *slot_in(struct ipcshare__control *c, uint64_t round)
+{
+	return (unsigned char *)(c + 1) + round % 2 * IPCSHARE__SLOT;
+}
+
+unsigned char *ipcshare__board_slot(struct ipcshare_group *g)
+{
+	return slot_in(g->page, g->round + 1);
+}
+
+const unsigned char *ipcshare__board_read(const struct ipcshare_group *g, int rank)
+{
+	return slot_in(rank == g->rank ? g->page : g->members[rank].control, g->round);
+}
+
+void ipcshare__board_wake(struct ipcshare_group *g)
+{
+	syscall(SYS_futex, &g->page->round, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void ipcshare__board_post(struct ipcshare_group *g)
+{
+	bool sleepers = false;
+
+	g->round++;
+	/*
+	 * Pairs with the acquire loads in has_entered(). And one of the two is seen: by us that a peer
+	 * sleeps, or by it, before it does, that we have posted (sleep_until_posted()).
+	 */
+	__atomic_store_n(&g->page->round, g->round, __ATOMIC_SEQ_CST);
+	for (int r = 0; r < g->size && !sleepers; r++)
+		sleepers = r != g->rank &&
+			   __atomic_load_n(&g->members[r].control->asleep, __ATOMIC_SEQ_CST);
+	if (sleepers)
+		ipcshare__board_wake(g);
+}
+
+/* The first rank from @r on that has not posted this round; g->size if all have. */
+static int late_from(const struct ipcshare_group *g, int r)
+{
+	while (r < g->size && ipcshare__wait_has_entered(g, r))
+		r++;
+	return r;
+}
+
+int ipcshare__board_wait(struct ipcshare_group *g)
+{
+	struct ipcshare_wait wait;
+	struct ipcshare_error before;
+	int late = late_from(g, 0), err = 0;
+
+	if (late == g->size)
+		return 0;
+	before = *ipcshare_last_error();
+	ipcshare__wait_begin(&wait, g);
+	while (!err && (late = late_from(g, late)) < g->size)
+		err = ipcshare__wait_for_post(&wait, late);
+	/* A rank that went on, and then died or gave up, has seen that all have posted. */
+	if (err && late_from(g, 0) == g->size) {
+		ipcshare__error_restore(&before);
+		err = 0;
+	}
+	return err;
+}
