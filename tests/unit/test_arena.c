@@ -80,6 +80,25 @@ static void cells_of_a_fresh_slab_ascend_side_by_side(void)
 	CHECK_INT(team_counters(ctx).allocations, 1);
 }
 
+/* Whatever is left at its end. */
+static void a_slab_has_as_many_cells_as_fit(void)
+{
+	static void *p[5462];
+
+	for (int i = 0; i < 5461; i++) {
+		p[i] = arena_alloc(arena, 384);
+		CHECK_BYTES(p[i], 0, 384);
+		memset(p[i], 1, 384);
+	}
+	CHECK_INT(arena_stats(arena).slabs, 1);
+	CHECK_INT(arena_stats(arena).free_bytes + arena_stats(arena).kept_bytes, 0);
+	p[5461] = arena_alloc(arena, 384);
+	CHECK_INT(arena_stats(arena).slabs, 2);
+	CHECK_STATUS(ipcshare_arena_free_many(arena, p, 5462), 0);
+	CHECK_INT(arena_stats(arena).used, 0);
+	CHECK_INT(arena_stats(arena).free_bytes + arena_stats(arena).kept_bytes, 2 * 5461 * 384);
+}
+
 static void ten_thousand_buffers_are_a_handful_of_allocations(void)
 {
 	for (int i = 0; i < 10000; i++)
@@ -305,6 +324,39 @@ static void has_only_holes(int channel, void *arg)
 static void holes_do_where_there_is_no_memory_for_a_run(void)
 {
 	test_child_join(test_child(has_only_holes, NULL));
+}
+
+/* Some runs were made when the next slab can't be. */
+static void has_descriptors_for_few_slabs(int channel, void *arg)
+{
+	struct ipcshare_arena *small;
+	struct rlimit all, few;
+	static void *p[1000];
+	size_t made;
+	int next;
+
+	(void)channel;
+	(void)arg;
+	start();
+	small = arena_with(ctx, 0, 2 << 20, 2 << 20);
+	next = dup(0); /* the first that is free */
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &all);
+	few = (struct rlimit){ (rlim_t)next + 3, all.rlim_max }; /* some of these may be taken */
+	setrlimit(RLIMIT_NOFILE, &few);
+	CHECK_FAILS(ipcshare_arena_alloc_many(small, 32768, 64 * 4, p), IPCSHARE_ERR_LIMIT);
+	made = arena_stats(small).slabs;
+	CHECK(made > 0 && made < 4, "%zu slabs", made);
+	CHECK_INT(arena_stats(small).used, 0);
+	CHECK_STATUS(ipcshare_arena_alloc_many(small, 32768, 64 * made, p), 0);
+	setrlimit(RLIMIT_NOFILE, &all);
+	CHECK_STATUS(ipcshare_arena_destroy(small), 0);
+	stop();
+}
+
+static void many_are_all_or_none(void)
+{
+	test_child_join(test_child(has_descriptors_for_few_slabs, NULL));
 }
 
 /* ---- Misuse ---- */
@@ -746,6 +798,7 @@ static void a_hundred_thousand_operations_go_as_in_a_model(void)
 TEST_SUITE(arena, start, stop,
 	TEST(buffers_of_any_length_are_aligned_apart_and_little_larger),
 	TEST(cells_of_a_fresh_slab_ascend_side_by_side),
+	TEST(a_slab_has_as_many_cells_as_fit),
 	TEST(ten_thousand_buffers_are_a_handful_of_allocations),
 	TEST(reuse_makes_no_call_of_the_backend),
 	TEST(a_large_request_has_an_allocation_of_its_own),
@@ -756,6 +809,7 @@ TEST_SUITE(arena, start, stop,
 	TEST(without_memory_nothing_changes),
 	TEST(a_smaller_slab_does_where_there_is_no_room_for_a_large_one),
 	TEST(holes_do_where_there_is_no_memory_for_a_run),
+	TEST(many_are_all_or_none),
 	TEST(impossible_requests_are_refused),
 	TEST(what_is_no_buffer_of_the_arena_cannot_be_freed),
 	TEST(a_buffer_is_freed_once),
