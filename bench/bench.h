@@ -27,5 +27,6 @@ int bench_share(int argc, char **argv);
 int bench_pairs(int argc, char **argv);
 int bench_calls(int argc, char **argv);
 int bench_pull(int argc, char **argv);
+int bench_arena(int argc, char **argv);
 
 #endif

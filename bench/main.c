@@ -13,6 +13,7 @@ static const struct bench_command commands[] = {
 	{ "pairs", "try and time every pair of ranks; print who reaches whom", bench_pairs },
 	{ "calls", "time each call that sharing an allocation takes, by its size", bench_calls },
 	{ "pull", "many small pieces of peers' buffers, against memcpy() and MPI_Get", bench_pull },
+	{ "arena", "small buffers of an arena, allocated and freed, against malloc()", bench_arena },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <ipcshare.h>
 #include <mpi.h>
 
 #include "bench.h"
+#include "clock.h"
 #include "options.h"
 #include "pairs.h"
 #include "progress.h"
@@ -118,14 +118,6 @@ static int prepare(struct pairs *p)
 }
 
 /* ---- One pair ------------------------------------------------------------------------------ */
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void note(struct pairs *p, int peer, int status, const char *text)
 {

@@ -11,6 +11,7 @@
 #include <mpi.h>
 
 #include "bench.h"
+#include "figure.h"
 #include "options.h"
 #include "progress.h"
 #include "pull.h"
@@ -27,46 +28,9 @@ static const char *const way_names[] = {
 
 /* ---- Show --------------------------------------------------------------------------------- */
 
-/* The middle of @n values, and how far the middle half of them spreads, as a part of it. */
-struct middle {
-	double median, spread;
-};
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static struct middle middle_of(const double *values, unsigned n)
-{
-	double *sorted = malloc(n * sizeof(*sorted));
-	struct middle m;
-
-	if (!sorted)
-		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
-	memcpy(sorted, values, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), by_value);
-	m.median = sorted[n / 2];
-	m.spread = m.median > 0 ? (sorted[(3 * n) / 4] - sorted[n / 4]) / m.median : 0;
-	free(sorted);
-	return m;
-}
-
-/* Round by round, so that what slows a whole round down is no matter. */
 static struct middle ratio_of(const struct pull_case *c, int way)
 {
-	double *ratios = malloc(c->rounds * sizeof(*ratios));
-	struct middle m;
-
-	if (!ratios)
-		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
-	for (unsigned k = 0; k < c->rounds; k++)
-		ratios[k] = c->seconds[way][k] / c->seconds[PULL_WAY_LOOP][k];
-	m = middle_of(ratios, c->rounds);
-	free(ratios);
-	return m;
+	return middle_of_ratios(c->seconds[way], c->seconds[PULL_WAY_LOOP], c->rounds);
 }
 
 static void print_head(const struct pull_options *o, const struct team *team)
@@ -115,29 +79,22 @@ static void print_case(const struct pull_case *c)
 static void json_case(FILE *to, const struct team *team, const struct pull_options *o,
 		      const struct pull_case *c)
 {
+	const double n = (double)c->n;
 	const double loop = middle_of(c->seconds[PULL_WAY_LOOP], c->rounds).median;
+	struct figure f = { .bench = "pull", .workload = o->warm ? "warm" : "new",
+			    .order = order_name(c), .things = "pieces", .count = c->n,
+			    .bytes = c->size, .rounds = c->rounds, .metric = "time_per_piece",
+			    .unit = "s", .baseline_value = loop / n };
 
 	for (int way = 0; way < PULL_NWAYS; way++) {
-		struct middle m, ratio;
-
 		if (!c->has[way])
 			continue;
-		m = middle_of(c->seconds[way], c->rounds);
-		ratio = ratio_of(c, way);
-		fprintf(to, "{\"bench\": \"pull\", \"backend\": \"%s\", \"emulated\": %s, "
-			    "\"ranks\": %d, \"workload\": \"%s\", \"order\": \"%s\", "
-			    "\"bytes\": %zu, \"pieces\": %zu, \"rounds\": %u, \"stage\": \"%s\", "
-			    "\"metric\": \"time_per_piece\", \"value\": %.9g, \"unit\": \"s\", "
-			    "\"spread\": %.4g",
-			team->backend, team_is_emulated(team) ? "true" : "false", team->size,
-			o->warm ? "warm" : "new", order_name(c), c->size, c->n, c->rounds,
-			way_names[way], m.median / (double)c->n, m.spread);
-		if (way)
-			fprintf(to, ", \"baseline\": \"%s\", \"baseline_value\": %.9g, "
-				    "\"ratio\": %.6g, \"ratio_spread\": %.4g",
-				way_names[PULL_WAY_LOOP], loop / (double)c->n, ratio.median,
-				ratio.spread);
-		fputs("}\n", to);
+		f.stage = way_names[way];
+		f.value = middle_of(c->seconds[way], c->rounds);
+		f.value.median /= n;
+		f.ratio = ratio_of(c, way);
+		f.baseline = way ? way_names[PULL_WAY_LOOP] : NULL;
+		figure_json(to, team, &f);
 	}
 }
 

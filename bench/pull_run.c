@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <mpi.h>
 
 #include "bench.h"
+#include "clock.h"
 #include "progress.h"
 
 struct pull {
@@ -37,14 +37,6 @@ struct pull {
 	uint64_t serial;	/* of what the owners wrote last */
 	char why[TEAM_TEXT];
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int pulls(const struct pull *p)
 {

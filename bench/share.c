@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench.h"
+#include "descriptors.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
@@ -289,17 +289,6 @@ static void print_outcome(const struct share_run *r, const struct outcome *o)
 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
-/* One allocation each takes a descriptor each. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int run_one(const struct arguments *a, const struct team *team, const struct workload *w,
 		   unsigned serial, FILE *json)
 {
@@ -328,7 +317,7 @@ static int run_all(const struct arguments *a, const struct workload *w, FILE *js
 	int err = 0;
 
 	if (a->run.layout == LAYOUT_EACH)
-		raise_descriptor_limit();
+		descriptors_raise();	/* each takes one */
 	if (team_open(&team))
 		return -1;
 	if (team.rank == 0) {

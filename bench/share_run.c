@@ -9,8 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "pattern.h"
 #include "progress.h"
 
@@ -25,14 +25,6 @@ struct step {
 	enum stage stage;
 	int (*act)(struct share_run *r);	/* 0, or -1 with r->why set */
 };
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 __attribute__((format(printf, 2, 3))) static int fail(struct share_run *r, const char *fmt, ...)
 {

@@ -142,6 +142,21 @@ pull_verifies_and_notices()
 	wants 'no other rank on this node'
 }
 
+# $1 is run or on_ascend; the others are its arguments before the subcommand
+arena_verifies_and_notices()
+{
+	"$@" arena --pairs 3000 --batch 300 --rounds 2 --json "$scratch/json"
+	exits 0
+	wants '^verified: every buffer of a batch after every round$'
+	[ "$(grep -c '"bench": "arena".*"stage"' "$scratch/json")" = 48 ] ||
+		fail "not 2 orders by 3 numbers of threads by 4 sizes by 2 ways"
+	[ "$(grep -c '"baseline": "malloc".*"ratio":' "$scratch/json")" = 24 ] ||
+		fail "ratios are missing"
+	"$@" arena --size 100 --threads 3 --pairs 100 --batch 50 --rounds 1 --spoil
+	exits 1
+	wants 'buffer 0 of thread 2 (100 bytes at .*) is not what was written'
+}
+
 # The four workloads of the main job with so few buffers, and bytes, that they take a moment.
 reduce_workloads()
 {
@@ -189,10 +204,12 @@ share_notices
 pairs_verifies_and_notices run 4
 calls_verifies_and_notices
 pull_verifies_and_notices
+arena_verifies_and_notices run 2
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
 	main_job_on_ascend
 	forty_ranks_on_ascend
 	pairs_verifies_and_notices on_ascend 4 4
+	arena_verifies_and_notices on_ascend 1 1
 fi
 echo "verified, spoilt bytes found, bad arguments named"
