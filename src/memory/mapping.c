@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/handle.h"
 #include "memory/context.h"
 
 /* ---- Giving up a mapping that nobody uses and nobody can find ---- */
@@ -151,7 +152,7 @@ static struct ipcshare__mapping *mapping_find(const struct ipcshare__peer *peer,
 
 	/* Another length is a lie, which its own import will show. */
 	while (m && (m->generation != w->generation || m->access != w->access ||
-		     m->length != w->length))
+		     m->length != w->length || m->gone))
 		m = m->next;
 	return m;
 }
@@ -353,7 +354,7 @@ void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *
 	if (--m->users == 0) {
 		ipcshare__cache_keep(&ctx->imports.cache, m);
 		/* A local one would keep its region from being freed, and costs nothing to find again. */
-		if (peer->same_process)
+		if (peer->same_process || m->gone)
 			slot_take_idle(ctx, peer, region, generation, &gone);
 		else
 			ipcshare__count(&ctx->counters.cache_evictions,
@@ -378,6 +379,9 @@ int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
 	if (!err)
 		m->maps++;
 	pthread_mutex_unlock(&ctx->lock);
+	if (err == IPCSHARE_ERR_BUSY) /* in this process, where both are the owner's own address */
+		return ipcshare__fail(err, "map", "unmap the older one first",
+				      "memory that was there before, at %p, is still mapped", m->at.base);
 	return err ? ipcshare__fail(err, "map", "", "no room for one more mapping") : 0;
 }
 
@@ -398,20 +402,62 @@ struct ipcshare__mapping *ipcshare__maps_remove(struct ipcshare_ctx *ctx, const 
 
 /* ---- The owner calls back ---- */
 
+/* Nobody finds it from now on, and what is in use is closed by its last user. Locked. */
+static void mappings_hide(struct ipcshare__peer *peer, uint32_t region, uint32_t generation)
+{
+	struct ipcshare__mapping *m = region < peer->nslots ? peer->slots[region] : NULL;
+
+	for (; m; m = m->next)
+		if (m->generation == generation)
+			m->gone = true;
+}
+
+struct ended {
+	uint64_t endpoint;
+	uint32_t region, generation;
+};
+
+static int hide_in(void *handle, void *arg)
+{
+	struct ipcshare_ctx *ctx = handle;
+	const struct ended *e = arg;
+	struct ipcshare__peer *peer;
+
+	pthread_mutex_lock(&ctx->lock);
+	peer = ipcshare__peer_find(ctx, e->endpoint);
+	if (peer)
+		mappings_hide(peer, e->region, e->generation);
+	pthread_mutex_unlock(&ctx->lock);
+	return 0;
+}
+
+void ipcshare__mappings_end_local(uint64_t endpoint, uint32_t region, uint32_t generation)
+{
+	struct ended e = { endpoint, region, generation };
+
+	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, hide_in, &e);
+}
+
 int ipcshare__imports_retire(void *arg, const struct ipcshare__caller *caller, uint64_t owner,
 			     uint32_t region, uint32_t generation)
 {
 	struct ipcshare_ctx *ctx = arg;
+	bool gone = region != IPCSHARE__REGION_ANY && region & IPCSHARE__REGION_GONE;
+	uint32_t id = gone ? region & ~IPCSHARE__REGION_GONE : region;
 	struct ipcshare__mapping *idle = NULL;
 	struct ipcshare__peer *peer;
 	int status = 0;
 
 	pthread_mutex_lock(&ctx->lock);
 	peer = ipcshare__peer_find(ctx, owner);
-	if (peer && (peer->owner.pid != caller->pid || peer->owner.inode != caller->inode))
+	if (peer && (peer->owner.pid != caller->pid || peer->owner.inode != caller->inode)) {
 		status = IPCSHARE_ERR_NOT_ALLOWED;
-	else if (peer && ipcshare__mappings_take(ctx, peer, region, generation, &idle))
-		status = IPCSHARE_ERR_BUSY;
+	} else if (peer) {
+		if (gone)
+			mappings_hide(peer, id, generation);
+		if (ipcshare__mappings_take(ctx, peer, id, generation, &idle))
+			status = IPCSHARE_ERR_BUSY;
+	}
 	pthread_mutex_unlock(&ctx->lock);
 	ipcshare__mappings_close(ctx, idle);
 	return status;

@@ -30,6 +30,7 @@ struct ipcshare__mapping {
 	int status; /* why it failed */
 	bool local; /* the owner is this process: base is its own pointer */
 	size_t users; /* sets and one-sided maps; 0: kept for reuse */
+	bool gone; /* its owner has ended it: nobody finds it, its users keep it */
 	bool kept; /* in the cache, between these two */
 	struct ipcshare__mapping *older, *newer;
 	size_t maps; /* of these, one-sided maps: it is in imports.maps while not 0 */
@@ -74,6 +75,9 @@ void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping
 /* One-sided maps: note that the user has @mapping's addresses, and find it again by one of them. */
 int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *mapping);
 struct ipcshare__mapping *ipcshare__maps_remove(struct ipcshare_ctx *ctx, const void *address);
+
+/* A region of this process has ended: in none of its contexts is it found by its descriptors. */
+void ipcshare__mappings_end_local(uint64_t endpoint, uint32_t region, uint32_t generation);
 
 /* The broker's question: an owner wants its region back. See ipcshare__retire_fn. */
 int ipcshare__imports_retire(void *ctx, const struct ipcshare__caller *caller, uint64_t owner,

@@ -66,8 +66,15 @@ static int table_add(struct ipcshare__regions *t, struct ipcshare__region *r)
 
 static void table_remove(struct ipcshare__regions *t, struct ipcshare__region *r)
 {
-	ipcshare__index_remove(&t->by_address, r->mem.base);
+	if (!r->withdrawn)
+		ipcshare__index_remove(&t->by_address, r->mem.base);
 	slot_give_back(t, r->id);
+}
+
+void ipcshare__region_withdraw(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	ipcshare__index_remove(&ctx->regions.by_address, r->mem.base);
+	r->withdrawn = true;
 }
 
 void ipcshare__region_take(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
@@ -199,24 +206,31 @@ static void region_pause(struct ipcshare_ctx *ctx, struct ipcshare__region *r, b
 }
 
 /*
- * No peer maps it any more, and none can until it is resumed; busy is held, the lock isn't. If one
- * still uses it, those that were asked before stay on the list: they are whitelisted, and may map it
- * again.
+ * If one still uses it, those that were asked before stay on the list: they are whitelisted, and may
+ * map it again when it is resumed.
  */
-static int region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+int ipcshare__region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r, bool gone)
 {
+	uint32_t what = gone ? r->id | IPCSHARE__REGION_GONE : r->id;
+	struct ipcshare_error first;
 	int err = 0;
 
 	region_pause(ctx, r, true);
-	for (size_t i = 0; i < r->ntold && !err; i++)
-		err = ipcshare__retire(ctx, r->told[i].endpoint, r->id, r->generation);
+	for (size_t i = 0; i < r->ntold && (gone || !err); i++) {
+		int status = ipcshare__retire(ctx, r->told[i].endpoint, what, r->generation);
+
+		if (status && !err)
+			first = *ipcshare_last_error();
+		err = err ?: status;
+	}
 	if (err)
+		ipcshare__error_restore(&first);
+	if (err && !gone)
 		region_pause(ctx, r, false);
 	return err;
 }
 
-/* Off the table already: nobody can find it. */
-static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+void ipcshare__region_close(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	const struct ipcshare__backend_ops *ops = ctx->backend->ops;
 	uint64_t start;
@@ -233,7 +247,41 @@ static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 	ipcshare__uncount(&ctx->counters.allocations, 1);
 	ipcshare__uncount(&ctx->counters.bytes_allocated, r->mem.length);
 	ipcshare__retire_fewer(ctx, r->ntold);
+}
+
+/* Off the table already: nobody can find it. */
+static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	ipcshare__region_close(ctx, r);
 	region_forget(r);
+}
+
+/* What was closed has lost its last user. Locked. */
+static void region_bury(struct ipcshare__regions *t, struct ipcshare__region *r)
+{
+	slot_give_back(t, r->id);
+	region_forget(r);
+}
+
+/* One user less. Locked. */
+static void users_drop(struct ipcshare__regions *t, struct ipcshare__region *r)
+{
+	if (--r->users == 0 && r->closed)
+		region_bury(t, r);
+}
+
+size_t ipcshare__region_leave(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	size_t users;
+
+	pthread_mutex_lock(&ctx->lock);
+	ipcshare__region_let(ctx, r);
+	r->closed = true;
+	users = r->users;
+	if (!users)
+		region_bury(&ctx->regions, r);
+	pthread_mutex_unlock(&ctx->lock);
+	return users;
 }
 
 /* The region that holds @ptr, or NULL; locked. */
@@ -287,7 +335,7 @@ static int region_end(struct ipcshare_ctx *ctx, void *ptr, bool registered, cons
 	pthread_mutex_unlock(&ctx->lock);
 	if (err)
 		return err;
-	err = region_retire(ctx, r);
+	err = ipcshare__region_retire(ctx, r, false);
 	pthread_mutex_lock(&ctx->lock);
 	r->freeing = false;
 	ipcshare__region_let(ctx, r);
@@ -359,7 +407,7 @@ int ipcshare__regions_close(struct ipcshare_ctx *ctx)
 		return err;
 	for (uint32_t i = 0; i < t->nslots && !err; i++)
 		if (t->slots[i].region)
-			err = region_retire(ctx, t->slots[i].region);
+			err = ipcshare__region_retire(ctx, t->slots[i].region, false);
 	if (err) {
 		close_undo(ctx);
 		return err;
@@ -380,7 +428,8 @@ void ipcshare__regions_abandon(struct ipcshare_ctx *ctx)
 
 		if (!r)
 			continue;
-		ctx->backend->ops->release(ctx->backend, &r->mem);
+		if (!r->closed)
+			ctx->backend->ops->release(ctx->backend, &r->mem);
 		region_forget(r);
 	}
 	ipcshare__retire_abandon(ctx);
@@ -423,7 +472,7 @@ int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len,
 void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	pthread_mutex_lock(&ctx->lock);
-	r->users--;
+	users_drop(&ctx->regions, r);
 	pthread_mutex_unlock(&ctx->lock);
 }
 
@@ -432,25 +481,28 @@ void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 struct local {
 	uint64_t endpoint;
 	uint32_t id, generation;
-	int change; /* of users: 1 hold, -1 drop */
-	struct ipcshare__region *found;
+	bool hold; /* else drop */
+	bool found;
+	struct ipcshare__memory mem; /* of what is held */
 };
 
 static int local_visit(void *handle, void *arg)
 {
 	struct ipcshare_ctx *ctx = handle;
+	struct ipcshare__region *r = NULL;
 	struct local *l = arg;
-	struct ipcshare__region *r;
 
 	if (ctx->identity.endpoint != l->endpoint)
 		return 0;
 	pthread_mutex_lock(&ctx->lock);
-	if (l->id < ctx->regions.nslots) {
+	if (l->id < ctx->regions.nslots)
 		r = ctx->regions.slots[l->id].region;
-		if (r && r->generation == l->generation && !r->freeing) {
-			r->users += (size_t)l->change;
-			l->found = r;
-		}
+	if (r && r->generation == l->generation && !l->hold) {
+		users_drop(&ctx->regions, r);
+	} else if (r && r->generation == l->generation && !r->freeing && !r->withdrawn) {
+		r->users++;
+		l->found = true;
+		l->mem = r->mem;
 	}
 	pthread_mutex_unlock(&ctx->lock);
 	return 1;
@@ -459,20 +511,20 @@ static int local_visit(void *handle, void *arg)
 int ipcshare__region_hold_local(uint64_t endpoint, uint32_t id, uint32_t generation, void **base,
 				size_t *length)
 {
-	struct local l = { endpoint, id, generation, 1, NULL };
+	struct local l = { .endpoint = endpoint, .id = id, .generation = generation, .hold = true };
 
 	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
 	if (!l.found)
 		return ipcshare__fail(IPCSHARE_ERR_STALE, "import", "share it anew",
 				      "the memory was freed in this process");
-	*base = l.found->mem.start;
-	*length = l.found->mem.span;
+	*base = l.mem.start;
+	*length = l.mem.span;
 	return 0;
 }
 
 void ipcshare__region_drop_local(uint64_t endpoint, uint32_t id, uint32_t generation)
 {
-	struct local l = { endpoint, id, generation, -1, NULL };
+	struct local l = { .endpoint = endpoint, .id = id, .generation = generation };
 
 	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
 }
