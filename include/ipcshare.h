@@ -846,6 +846,22 @@ IPCSHARE_API int ipcshare_map_handle(struct ipcshare_ctx *ctx, const struct ipcs
 				     void **base, size_t *len);
 
 /**
+ * ipcshare_lookup - the pointer again, for whoever holds a map of the buffer's allocation
+ * @packed: of any buffer in it
+ *
+ * It holds nothing: the pointer is good as long as an ipcshare_map() or ipcshare_map_handle() of the
+ * allocation is not given back. Until then nothing can close the mapping.
+ * Return:  0; ERR_INVALID; ERR_PROTOCOL, ERR_VERSION, ERR_MISMATCH as for ipcshare_map();
+ *          ERR_NOT_SHAREABLE it is not mapped, or its owner has ended it with ipcshare_invalidate():
+ *          ipcshare_map() says which; ERR_CLOSED; ERR_FORKED
+ * Threads: any, also beside others that map, unmap and trim.
+ * Cost:    some tens of nanoseconds; no lock, system call or write that other threads would see. A miss
+ *          costs more. ipcshare_map() of what is mapped already takes one lock.
+ */
+IPCSHARE_API int ipcshare_lookup(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
+				 void **out);
+
+/**
  * ipcshare_unmap - give back what ipcshare_map() or ipcshare_map_handle() returned
  * @ptr: NULL does nothing
  *

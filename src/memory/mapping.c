@@ -178,6 +178,34 @@ static int mapping_new(struct ipcshare__peer *peer, struct ipcshare__want *w)
 	return 0;
 }
 
+struct ipcshare__mapping *ipcshare__mapping_known(struct ipcshare__peer *peer,
+						  struct ipcshare__want *w)
+{
+	struct ipcshare__mapping *m = NULL;
+
+	/* There is one raw pointer, whatever access was asked for. */
+	if (peer->same_process)
+		w->access = IPCSHARE__READ_WRITE;
+	if (w->region < peer->nslots)
+		m = mapping_find(peer, w);
+	return m && m->state == IPCSHARE__MAPPING_READY ? m : NULL;
+}
+
+/* One user more of a mapping that was found. Locked. */
+static void mapping_use(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+{
+	if (m->users++ == 0)
+		ipcshare__cache_release(&ctx->imports.cache, m);
+	if (!m->local)
+		ipcshare__count(&ctx->counters.cache_hits, 1);
+}
+
+void ipcshare__mapping_keep(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+{
+	mapping_use(ctx, m);
+	m->peer->users++;
+}
+
 /*
  * Find or begin each mapping, and hold it. Those of entries with @mine set are for this call to
  * import. Locked.
@@ -197,13 +225,13 @@ static void hold_begin(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 			continue;
 		w->mapping = mapping_find(peer, w);
 		mine[i] = !w->mapping;
-		if (mine[i])
-			w->status = mapping_new(peer, w);
-		else if (w->mapping->users++ == 0)
-			ipcshare__cache_release(&ctx->imports.cache, w->mapping);
+		if (!mine[i]) {
+			mapping_use(ctx, w->mapping);
+			continue;
+		}
+		w->status = mapping_new(peer, w);
 		if (!peer->same_process && !w->status)
-			ipcshare__count(mine[i] ? &ctx->counters.cache_misses
-						: &ctx->counters.cache_hits, 1);
+			ipcshare__count(&ctx->counters.cache_misses, 1);
 	}
 }
 
@@ -367,49 +395,21 @@ void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *
 	ipcshare__peer_drop(ctx, peer);
 }
 
-/* ---- One-sided maps ---- */
-
-int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
-{
-	int err = 0;
-
-	pthread_mutex_lock(&ctx->lock);
-	if (m->maps == 0)
-		err = ipcshare__index_add(&ctx->imports.maps, m->at.base, m->length, m);
-	if (!err)
-		m->maps++;
-	pthread_mutex_unlock(&ctx->lock);
-	if (err == IPCSHARE_ERR_BUSY) /* in this process, where both are the owner's own address */
-		return ipcshare__fail(err, "map", "unmap the older one first",
-				      "memory that was there before, at %p, is still mapped", m->at.base);
-	return err ? ipcshare__fail(err, "map", "", "no room for one more mapping") : 0;
-}
-
-struct ipcshare__mapping *ipcshare__maps_remove(struct ipcshare_ctx *ctx, const void *address)
-{
-	struct ipcshare__mapping *m = NULL;
-	struct ipcshare__range range;
-
-	pthread_mutex_lock(&ctx->lock);
-	if (ipcshare__index_find(&ctx->imports.maps, address, &range)) {
-		m = range.what;
-		if (--m->maps == 0)
-			ipcshare__index_remove(&ctx->imports.maps, m->at.base);
-	}
-	pthread_mutex_unlock(&ctx->lock);
-	return m;
-}
-
 /* ---- The owner calls back ---- */
 
 /* Nobody finds it from now on, and what is in use is closed by its last user. Locked. */
-static void mappings_hide(struct ipcshare__peer *peer, uint32_t region, uint32_t generation)
+static void mappings_hide(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer, uint32_t region,
+			  uint32_t generation)
 {
 	struct ipcshare__mapping *m = region < peer->nslots ? peer->slots[region] : NULL;
 
-	for (; m; m = m->next)
-		if (m->generation == generation)
-			m->gone = true;
+	for (; m; m = m->next) {
+		if (m->generation != generation)
+			continue;
+		if (m->maps && !m->gone)
+			ipcshare__maps_hide(&ctx->imports.maps, m);
+		m->gone = true;
+	}
 }
 
 struct ended {
@@ -426,7 +426,7 @@ static int hide_in(void *handle, void *arg)
 	pthread_mutex_lock(&ctx->lock);
 	peer = ipcshare__peer_find(ctx, e->endpoint);
 	if (peer)
-		mappings_hide(peer, e->region, e->generation);
+		mappings_hide(ctx, peer, e->region, e->generation);
 	pthread_mutex_unlock(&ctx->lock);
 	return 0;
 }
@@ -454,7 +454,7 @@ int ipcshare__imports_retire(void *arg, const struct ipcshare__caller *caller, u
 		status = IPCSHARE_ERR_NOT_ALLOWED;
 	} else if (peer) {
 		if (gone)
-			mappings_hide(peer, id, generation);
+			mappings_hide(ctx, peer, id, generation);
 		if (ipcshare__mappings_take(ctx, peer, id, generation, &idle))
 			status = IPCSHARE_ERR_BUSY;
 	}
@@ -480,6 +480,6 @@ void ipcshare__imports_abandon(struct ipcshare_ctx *ctx)
 		}
 		ipcshare__peer_delete(peer);
 	}
-	ipcshare__index_clear(&im->maps);
+	ipcshare__maps_clear(&im->maps);
 	im->cache = (struct ipcshare__cache){ 0 };
 }

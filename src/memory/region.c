@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/handle.h"
 #include "memory/context.h"
 
 #define NO_SLOT UINT32_MAX
@@ -263,11 +262,10 @@ static void region_bury(struct ipcshare__regions *t, struct ipcshare__region *r)
 	region_forget(r);
 }
 
-/* One user less. Locked. */
-static void users_drop(struct ipcshare__regions *t, struct ipcshare__region *r)
+void ipcshare__region_user_less(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	if (--r->users == 0 && r->closed)
-		region_bury(t, r);
+		region_bury(&ctx->regions, r);
 }
 
 size_t ipcshare__region_leave(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
@@ -472,59 +470,6 @@ int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len,
 void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	pthread_mutex_lock(&ctx->lock);
-	users_drop(&ctx->regions, r);
+	ipcshare__region_user_less(ctx, r);
 	pthread_mutex_unlock(&ctx->lock);
-}
-
-/* ---- Same process on both ends ---- */
-
-struct local {
-	uint64_t endpoint;
-	uint32_t id, generation;
-	bool hold; /* else drop */
-	bool found;
-	struct ipcshare__memory mem; /* of what is held */
-};
-
-static int local_visit(void *handle, void *arg)
-{
-	struct ipcshare_ctx *ctx = handle;
-	struct ipcshare__region *r = NULL;
-	struct local *l = arg;
-
-	if (ctx->identity.endpoint != l->endpoint)
-		return 0;
-	pthread_mutex_lock(&ctx->lock);
-	if (l->id < ctx->regions.nslots)
-		r = ctx->regions.slots[l->id].region;
-	if (r && r->generation == l->generation && !l->hold) {
-		users_drop(&ctx->regions, r);
-	} else if (r && r->generation == l->generation && !r->freeing && !r->withdrawn) {
-		r->users++;
-		l->found = true;
-		l->mem = r->mem;
-	}
-	pthread_mutex_unlock(&ctx->lock);
-	return 1;
-}
-
-int ipcshare__region_hold_local(uint64_t endpoint, uint32_t id, uint32_t generation, void **base,
-				size_t *length)
-{
-	struct local l = { .endpoint = endpoint, .id = id, .generation = generation, .hold = true };
-
-	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
-	if (!l.found)
-		return ipcshare__fail(IPCSHARE_ERR_STALE, "import", "share it anew",
-				      "the memory was freed in this process");
-	*base = l.mem.start;
-	*length = l.mem.span;
-	return 0;
-}
-
-void ipcshare__region_drop_local(uint64_t endpoint, uint32_t id, uint32_t generation)
-{
-	struct local l = { .endpoint = endpoint, .id = id, .generation = generation };
-
-	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
 }

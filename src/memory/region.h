@@ -53,6 +53,8 @@ struct ipcshare_ctx;
 int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,
 			  struct ipcshare__region **out);
 void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+/* The same, locked. */
+void ipcshare__region_user_less(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
 
 /* Beside the public flags: whether it was exported open is no matter here. */
 #define IPCSHARE__OPEN_OR_NOT 0x80000000u

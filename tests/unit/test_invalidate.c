@@ -213,6 +213,7 @@ static void a_map_in_this_process_keeps_what_it_has(void)
 	CHECK_FAILS(ipcshare_invalidate(ctx, own.p, LEN), IPCSHARE_ERR_BUSY);
 	REQUIRE_OK(ipcshare_register(ctx, own.p, LEN, own.fd));
 	CHECK_FAILS(ipcshare_map(other, &packed, &q), IPCSHARE_ERR_STALE);
+	CHECK_FAILS(ipcshare_lookup(other, &packed, &q), IPCSHARE_ERR_NOT_SHAREABLE);
 	CHECK_FAILS(ipcshare_map(ctx, &packed, &q), IPCSHARE_ERR_STALE);
 	CHECK_FAILS(ipcshare_close(ctx), IPCSHARE_ERR_BUSY);
 	CHECK_STATUS(ipcshare_unmap(other, p), 0);
@@ -377,11 +378,16 @@ static void has_it_mapped(struct test_rank *me, void *arg)
 	CHECK_STATUS(ipcshare_pack(m.t.ctx, m.own.p, LEN, 0, &packed), 0);
 	CHECK_STATUS(ipcshare_allow(m.t.ctx, m.own.p, ids, 2, 0), 0);
 	CHECK_INT(lane.allgather(lane.arg, NULL, &packed, sizeof(packed), all), 0);
-	if (m.t.rank != WHO)
+	if (m.t.rank != WHO) {
 		REQUIRE_OK(ipcshare_map(m.t.ctx, &all[WHO], &p));
+		CHECK_STATUS(ipcshare_lookup(m.t.ctx, &all[WHO], &q), 0);
+		CHECK_PTR(q, p);
+		q = NULL;
+	}
 	member_invalidate(&m, IPCSHARE_ERR_BUSY);
 	if (m.t.rank != WHO) {
 		CHECK_FAILS(ipcshare_map(m.t.ctx, &all[WHO], &q), IPCSHARE_ERR_STALE);
+		CHECK_FAILS(ipcshare_lookup(m.t.ctx, &all[WHO], &q), IPCSHARE_ERR_NOT_SHAREABLE);
 		CHECK_PTR(q, NULL);
 		team_check(p, LEN, WHO, 1);
 		CHECK_STATUS(ipcshare_unmap(m.t.ctx, p), 0);
