@@ -282,6 +282,32 @@ IPCSHARE_API int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t l
 IPCSHARE_API int ipcshare_deregister(struct ipcshare_ctx *ctx, void *ptr);
 
 /**
+ * ipcshare_invalidate - registered memory is going away, or is to become other memory
+ * @ptr, @len: any range of addresses; @len 0 is none
+ *
+ * For the hooks of an allocator, to be called before munmap(), aclrtFree() and the like. On return,
+ * also with an error but ERR_INVALID, ERR_CLOSED and ERR_FORKED, no address of a registration that
+ * reaches into the range is known any more: it is ERR_NOT_SHAREABLE to find, pack or share, until it is
+ * registered anew. Each such registration ends as a whole, as by ipcshare_deregister(), but whoever
+ * uses it:
+ *  - Descriptors of it are ERR_STALE to whoever maps them from now on.
+ *  - A peer that has it in a set or in ipcshare_map() keeps what it has until it lets go: on host the
+ *    pages, which then belong to nobody else; on ascend an address whose use fails.
+ *  - Sets here stay; pointers in them, and plans, are as good as the memory behind them.
+ * Who can put off the freeing asks ipcshare_deregister() instead, which leaves in place what is in use.
+ * Memory of ipcshare_alloc() is not the hook's: it stays as it is.
+ *
+ * Return:  0; ERR_BUSY all of this is done, but a set here or a peer still uses some of it, which the
+ *          last error names; ERR_TIMEOUT, or another failure to ask it, the same of a peer that may use
+ *          it; ERR_INVALID @ctx is NULL; ERR_CLOSED; ERR_FORKED
+ * Threads: any, also beside others that register, share and free; not with a lock held that malloc()
+ *          or free() needs.
+ * Cost:    where nothing is registered that of ipcshare_find(): no lock, system call or allocation.
+ *          Else that of ipcshare_deregister(): each peer that was told of it is asked, and waited for.
+ */
+IPCSHARE_API int ipcshare_invalidate(struct ipcshare_ctx *ctx, const void *ptr, size_t len);
+
+/**
  * ipcshare_find - the allocation of this context that holds an address
  * @ptr: any address
  * @base, @len: set to its first byte and its length; either may be NULL
@@ -969,7 +995,8 @@ IPCSHARE_API int ipcshare_allow(struct ipcshare_ctx *ctx, const void *ptr,
  *
  * Every map needs an ipcshare_unmap(). An allocation is imported once, whatever is mapped of it.
  * Return: 0; ERR_INVALID; ERR_PROTOCOL, ERR_VERSION malformed or altered bytes; ERR_NOT_ALLOWED;
- *         ERR_STALE; ERR_BUSY its owner is just freeing it (if that is refused, a later map works);
+ *         ERR_STALE; ERR_BUSY its owner is just freeing it (if that is refused, a later map works)
+ *         or, in the owner's own process, what was at its address before is still mapped;
  *         ERR_READ_ONLY; ERR_MISMATCH another backend's; ERR_UNREACHABLE the owner has ended, closed
  *         its context, or runs on another node; ERR_PEER_DEAD; ERR_TIMEOUT; ERR_NO_MEMORY; ERR_LIMIT
  */
@@ -979,6 +1006,22 @@ IPCSHARE_API int ipcshare_map(struct ipcshare_ctx *ctx, const struct ipcshare_pa
 /** ipcshare_map_handle - the same for a whole allocation; @len may be NULL */
 IPCSHARE_API int ipcshare_map_handle(struct ipcshare_ctx *ctx, const struct ipcshare_handle *handle,
 				     void **base, size_t *len);
+
+/**
+ * ipcshare_lookup - the pointer again, for whoever holds a map of the buffer's allocation
+ * @packed: of any buffer in it
+ *
+ * It holds nothing: the pointer is good as long as an ipcshare_map() or ipcshare_map_handle() of the
+ * allocation is not given back. Until then nothing can close the mapping.
+ * Return:  0; ERR_INVALID; ERR_PROTOCOL, ERR_VERSION, ERR_MISMATCH as for ipcshare_map();
+ *          ERR_NOT_SHAREABLE it is not mapped, or its owner has ended it with ipcshare_invalidate():
+ *          ipcshare_map() says which; ERR_CLOSED; ERR_FORKED
+ * Threads: any, also beside others that map, unmap and trim.
+ * Cost:    some tens of nanoseconds; no lock, system call or write that other threads would see. A miss
+ *          costs more. ipcshare_map() of what is mapped already takes one lock.
+ */
+IPCSHARE_API int ipcshare_lookup(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
+				 void **out);
 
 /**
  * ipcshare_unmap - give back what ipcshare_map() or ipcshare_map_handle() returned

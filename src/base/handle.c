@@ -5,28 +5,21 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "base/error.h"
 
-struct entry {
-	const void *handle; /* NULL: free slot */
-	enum ipcshare__handle_kind kind;
-	uint32_t epoch; /* that of the process that made it */
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct entry *table; /* open addressing; at most half full */
-static size_t capacity, used;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for changes, and who finds nothing */
+static struct ipcshare__directory handles; /* with the kind, and the epoch of the process that made it */
 static uint32_t epoch;
 /* A page with MADV_WIPEONFORK, made once: in a forked child it is zero, NEW_PROCESS. */
 static _Atomic(_Atomic uint32_t *) fork_page;
 enum { NEW_PROCESS, SETTLING, SETTLED };
 
 /*
- * A child starts with a copy of the table, all of it from an older epoch, and maybe with the lock
+ * A child starts with a copy of the handles, all of them from an older epoch, and maybe with the lock
  * held by a thread that it doesn't have. Of the child's own threads the first to come here settles
  * that, the others wait.
  */
@@ -47,6 +40,7 @@ static void notice_fork(void)
 	atomic_store(state, SETTLED);
 }
 
+/* The page stays, as do the tables of the directory: checks may be in them at any time. */
 static int watch_forks(void)
 {
 	_Atomic uint32_t *page;
@@ -66,70 +60,26 @@ static int watch_forks(void)
 	return 0;
 }
 
-static size_t slot_of(const void *handle)
+static struct ipcshare__name name_of(const void *handle)
 {
-	return (size_t)(((uintptr_t)handle >> 4) * 0x9e3779b97f4a7c15u >> 20) & (capacity - 1);
+	return (struct ipcshare__name){ (uintptr_t)handle, 0 };
 }
 
-static struct entry *find(const void *handle)
+static bool find(const void *handle, struct ipcshare__behind *out)
 {
-	if (!capacity)
-		return NULL;
-	for (size_t i = slot_of(handle);; i = (i + 1) & (capacity - 1)) {
-		if (table[i].handle == handle)
-			return &table[i];
-		if (!table[i].handle)
-			return NULL;
-	}
-}
-
-static void insert(struct entry e)
-{
-	size_t i = slot_of(e.handle);
-
-	while (table[i].handle)
-		i = (i + 1) & (capacity - 1);
-	table[i] = e;
-	used++;
-}
-
-static int grow(void)
-{
-	struct entry *old = table, *bigger;
-	size_t old_capacity = capacity;
-
-	if (2 * (used + 1) <= capacity)
-		return 0;
-	bigger = calloc(capacity ? 2 * capacity : 64, sizeof(*bigger));
-	if (!bigger)
-		return IPCSHARE_ERR_NO_MEMORY;
-	table = bigger;
-	capacity = capacity ? 2 * capacity : 64;
-	used = 0;
-	for (size_t i = 0; i < old_capacity; i++)
-		if (old[i].handle)
-			insert(old[i]);
-	free(old);
-	return 0;
+	return ipcshare__directory_find(&handles, name_of(handle), out);
 }
 
 int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind)
 {
-	struct entry *e;
 	int err;
 
 	notice_fork();
 	pthread_mutex_lock(&lock);
 	err = watch_forks();
-	if (!err)
-		err = grow();
-	if (!err) {
-		e = find(handle); /* an inherited one whose address came again */
-		if (e)
-			*e = (struct entry){ handle, kind, epoch };
-		else
-			insert((struct entry){ handle, kind, epoch });
-	}
+	if (!err) /* maybe in place of an inherited one whose address came again */
+		err = ipcshare__directory_put(&handles, name_of(handle),
+					      (struct ipcshare__behind){ kind, epoch });
 	pthread_mutex_unlock(&lock);
 	if (err)
 		return ipcshare__fail(err, "open", "", "no room to remember one more handle");
@@ -138,68 +88,60 @@ int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind)
 
 void ipcshare__handle_remove(const void *handle)
 {
-	struct entry *e, moved;
-	size_t i;
-
 	notice_fork();
 	pthread_mutex_lock(&lock);
-	e = find(handle);
-	if (e) {
-		e->handle = NULL;
-		used--;
-		/* Close the gap: whoever follows in the cluster may belong before it. */
-		i = (size_t)(e - table);
-		while (table[i = (i + 1) & (capacity - 1)].handle) {
-			moved = table[i];
-			table[i].handle = NULL;
-			used--;
-			insert(moved);
-		}
-	}
-	if (!used) { /* the last one: nothing of ours stays in the process but one page */
-		free(table);
-		table = NULL;
-		capacity = 0;
-	}
+	ipcshare__directory_remove(&handles, name_of(handle));
 	pthread_mutex_unlock(&lock);
 }
 
-int ipcshare__handle_check(const void *handle, enum ipcshare__handle_kind kind, const char *stage)
+/* It was not found alive: why not? Or was there a change just then? */
+static int look_again(const void *handle, enum ipcshare__handle_kind kind, const char *stage)
 {
 	static const char *const name[] = { "", "context", "group", "set", "share", "plan", "arena" };
-	struct entry *e, found = { 0 };
+	struct ipcshare__behind what;
 	uint32_t now;
+	bool found;
 
 	if (!handle)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, stage, "", "the %s is NULL", name[kind]);
-	notice_fork();
 	pthread_mutex_lock(&lock);
-	e = find(handle);
-	if (e)
-		found = *e;
+	found = find(handle, &what);
 	now = epoch;
 	pthread_mutex_unlock(&lock);
-	if (!e || found.kind != kind)
+	if (!found || what.a != kind)
 		return ipcshare__fail(IPCSHARE_ERR_CLOSED, stage,
 				      "it was freed before, abandoned, or never made",
 				      "the %s %p is not alive", name[kind], handle);
-	if (found.epoch != now)
+	if (what.b != now)
 		return ipcshare__fail(IPCSHARE_ERR_FORKED, stage,
 				      "open a context of its own in the child",
 				      "the %s was made before fork()", name[kind]);
 	return 0;
 }
 
+int ipcshare__handle_check(const void *handle, enum ipcshare__handle_kind kind, const char *stage)
+{
+	struct ipcshare__behind what;
+
+	notice_fork();
+	if (find(handle, &what) && what.a == kind && what.b == epoch)
+		return 0;
+	return look_again(handle, kind, stage);
+}
+
 int ipcshare__handle_each(enum ipcshare__handle_kind kind, int (*visit)(void *handle, void *arg),
 			  void *arg)
 {
+	struct ipcshare__behind what;
+	struct ipcshare__name name;
+	size_t at = 0;
 	int stop = 0;
 
 	notice_fork();
 	pthread_mutex_lock(&lock);
-	for (size_t i = 0; i < capacity && !stop; i++)
-		if (table[i].handle && table[i].kind == kind && table[i].epoch == epoch)
-			stop = visit((void *)table[i].handle, arg);
+	while (!stop && ipcshare__directory_next(&handles, &at, &name, &what))
+		if (what.a == kind && what.b == epoch)
+			stop = visit((void *)(uintptr_t)name.a, arg);
 	pthread_mutex_unlock(&lock);
 	return stop;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The live handles of this process, so that a stale pointer, or one inherited by fork, is an error
- * and not a crash. Looked at once a call, never on the way to a pointer.
+ * and not a crash. Looked at once a call: a handle that is alive is found without a lock.
  */
 #ifndef IPCSHARE_BASE_HANDLE_H
 #define IPCSHARE_BASE_HANDLE_H

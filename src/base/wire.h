@@ -63,6 +63,7 @@ enum ipcshare__broker_op {
 };
 #define IPCSHARE__BROKER_BATCH 253 /* SCM_MAX_FD: descriptors that one message can carry */
 #define IPCSHARE__REGION_ANY 0xffffffffu /* in a retire entry: all regions of the caller */
+#define IPCSHARE__REGION_GONE 0x80000000u /* with an id: it ends now, whoever uses it */
 
 struct ipcshare__broker_head {
 	uint32_t magic;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/handle.h"
 #include "memory/context.h"
 
 /* ---- Giving up a mapping that nobody uses and nobody can find ---- */
@@ -152,7 +153,7 @@ static struct ipcshare__mapping *mapping_find(const struct ipcshare__peer *peer,
 
 	/* Another length is a lie, which its own import will show. */
 	while (m && (m->generation != w->generation || m->access != w->access ||
-		     m->length != w->length))
+		     m->length != w->length || m->gone))
 		m = m->next;
 	return m;
 }
@@ -178,6 +179,34 @@ static int mapping_new(struct ipcshare__peer *peer, struct ipcshare__want *w)
 	return 0;
 }
 
+struct ipcshare__mapping *ipcshare__mapping_known(struct ipcshare__peer *peer,
+						  struct ipcshare__want *w)
+{
+	struct ipcshare__mapping *m = NULL;
+
+	/* There is one raw pointer, whatever access was asked for. */
+	if (peer->same_process)
+		w->access = IPCSHARE__READ_WRITE;
+	if (w->region < peer->nslots)
+		m = mapping_find(peer, w);
+	return m && m->state == IPCSHARE__MAPPING_READY ? m : NULL;
+}
+
+/* One user more of a mapping that was found. Locked. */
+static void mapping_use(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+{
+	if (m->users++ == 0)
+		ipcshare__cache_release(&ctx->imports.cache, m);
+	if (!m->local)
+		ipcshare__count(&ctx->counters.cache_hits, 1);
+}
+
+void ipcshare__mapping_keep(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+{
+	mapping_use(ctx, m);
+	m->peer->users++;
+}
+
 /*
  * Find or begin each mapping, and hold it. Those of entries with @mine set are for this call to
  * import. Locked.
@@ -197,13 +226,13 @@ static void hold_begin(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 			continue;
 		w->mapping = mapping_find(peer, w);
 		mine[i] = !w->mapping;
-		if (mine[i])
-			w->status = mapping_new(peer, w);
-		else if (w->mapping->users++ == 0)
-			ipcshare__cache_release(&ctx->imports.cache, w->mapping);
+		if (!mine[i]) {
+			mapping_use(ctx, w->mapping);
+			continue;
+		}
+		w->status = mapping_new(peer, w);
 		if (!peer->same_process && !w->status)
-			ipcshare__count(mine[i] ? &ctx->counters.cache_misses
-						: &ctx->counters.cache_hits, 1);
+			ipcshare__count(&ctx->counters.cache_misses, 1);
 	}
 }
 
@@ -377,7 +406,7 @@ void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *
 	if (--m->users == 0) {
 		ipcshare__cache_keep(&ctx->imports.cache, m);
 		/* A local one would keep its region from being freed, and costs nothing to find again. */
-		if (peer->same_process)
+		if (peer->same_process || m->gone)
 			slot_take_idle(ctx, peer, region, generation, &gone);
 		else
 			ipcshare__count(&ctx->counters.cache_evictions,
@@ -390,52 +419,69 @@ void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *
 	ipcshare__peer_drop(ctx, peer);
 }
 
-/* ---- One-sided maps ---- */
-
-int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
-{
-	int err = 0;
-
-	pthread_mutex_lock(&ctx->lock);
-	if (m->maps == 0)
-		err = ipcshare__index_add(&ctx->imports.maps, m->at.base, m->length, m);
-	if (!err)
-		m->maps++;
-	pthread_mutex_unlock(&ctx->lock);
-	return err ? ipcshare__fail(err, "map", "", "no room for one more mapping") : 0;
-}
-
-struct ipcshare__mapping *ipcshare__maps_remove(struct ipcshare_ctx *ctx, const void *address)
-{
-	struct ipcshare__mapping *m = NULL;
-	struct ipcshare__range range;
-
-	pthread_mutex_lock(&ctx->lock);
-	if (ipcshare__index_find(&ctx->imports.maps, address, &range)) {
-		m = range.what;
-		if (--m->maps == 0)
-			ipcshare__index_remove(&ctx->imports.maps, m->at.base);
-	}
-	pthread_mutex_unlock(&ctx->lock);
-	return m;
-}
-
 /* ---- The owner calls back ---- */
+
+/* Nobody finds it from now on, and what is in use is closed by its last user. Locked. */
+static void mappings_hide(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer, uint32_t region,
+			  uint32_t generation)
+{
+	struct ipcshare__mapping *m = region < peer->nslots ? peer->slots[region] : NULL;
+
+	for (; m; m = m->next) {
+		if (m->generation != generation)
+			continue;
+		if (m->maps && !m->gone)
+			ipcshare__maps_hide(&ctx->imports.maps, m);
+		m->gone = true;
+	}
+}
+
+struct ended {
+	uint64_t endpoint;
+	uint32_t region, generation;
+};
+
+static int hide_in(void *handle, void *arg)
+{
+	struct ipcshare_ctx *ctx = handle;
+	const struct ended *e = arg;
+	struct ipcshare__peer *peer;
+
+	pthread_mutex_lock(&ctx->lock);
+	peer = ipcshare__peer_find(ctx, e->endpoint);
+	if (peer)
+		mappings_hide(ctx, peer, e->region, e->generation);
+	pthread_mutex_unlock(&ctx->lock);
+	return 0;
+}
+
+void ipcshare__mappings_end_local(uint64_t endpoint, uint32_t region, uint32_t generation)
+{
+	struct ended e = { endpoint, region, generation };
+
+	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, hide_in, &e);
+}
 
 int ipcshare__imports_retire(void *arg, const struct ipcshare__caller *caller, uint64_t owner,
 			     uint32_t region, uint32_t generation)
 {
 	struct ipcshare_ctx *ctx = arg;
+	bool gone = region != IPCSHARE__REGION_ANY && region & IPCSHARE__REGION_GONE;
+	uint32_t id = gone ? region & ~IPCSHARE__REGION_GONE : region;
 	struct ipcshare__mapping *idle = NULL;
 	struct ipcshare__peer *peer;
 	int status = 0;
 
 	pthread_mutex_lock(&ctx->lock);
 	peer = ipcshare__peer_find(ctx, owner);
-	if (peer && (peer->owner.pid != caller->pid || peer->owner.inode != caller->inode))
+	if (peer && (peer->owner.pid != caller->pid || peer->owner.inode != caller->inode)) {
 		status = IPCSHARE_ERR_NOT_ALLOWED;
-	else if (peer && ipcshare__mappings_take(ctx, peer, region, generation, &idle))
-		status = IPCSHARE_ERR_BUSY;
+	} else if (peer) {
+		if (gone)
+			mappings_hide(ctx, peer, id, generation);
+		if (ipcshare__mappings_take(ctx, peer, id, generation, &idle))
+			status = IPCSHARE_ERR_BUSY;
+	}
 	pthread_mutex_unlock(&ctx->lock);
 	ipcshare__mappings_close(ctx, idle);
 	return status;
@@ -458,6 +504,6 @@ void ipcshare__imports_abandon(struct ipcshare_ctx *ctx)
 		}
 		ipcshare__peer_delete(peer);
 	}
-	ipcshare__index_clear(&im->maps);
+	ipcshare__maps_clear(&im->maps);
 	im->cache = (struct ipcshare__cache){ 0 };
 }

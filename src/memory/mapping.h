@@ -10,9 +10,9 @@
 #include <stddef.h>
 
 #include "backend/backend.h"
-#include "base/index.h"
 #include "base/wire.h"
 #include "memory/cache.h"
+#include "memory/maps.h"
 #include "memory/peer.h"
 
 enum ipcshare__mapping_state {
@@ -30,16 +30,17 @@ struct ipcshare__mapping {
 	int status; /* why it failed */
 	bool local; /* the owner is this process: base is its own pointer */
 	size_t users; /* sets and one-sided maps; 0: kept for reuse */
+	bool gone; /* its owner has ended it: nobody finds it, its users keep it */
 	bool kept; /* in the cache, between these two */
 	struct ipcshare__mapping *older, *newer;
-	size_t maps; /* of these, one-sided maps: it is in imports.maps while not 0 */
+	size_t maps; /* of these, what ipcshare_map() gave out: in imports.maps while not 0 */
 	struct ipcshare__imported at;
 	size_t length; /* of the region */
 };
 
 struct ipcshare__imports {
 	struct ipcshare__peer *peers;
-	struct ipcshare__index maps; /* addresses given out by one-sided maps */
+	struct ipcshare__maps maps;
 	struct ipcshare__cache cache; /* mappings that nobody uses */
 };
 
@@ -66,6 +67,11 @@ struct ipcshare__mapping *ipcshare__mapping_hold_ready(struct ipcshare_ctx *ctx,
 						       const struct ipcshare__want *want);
 void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *mapping);
 
+/* The mapping that is ready, in use or kept, or NULL; and one user more of it. Locked. */
+struct ipcshare__mapping *ipcshare__mapping_known(struct ipcshare__peer *peer,
+						  struct ipcshare__want *want);
+void ipcshare__mapping_keep(struct ipcshare_ctx *ctx, struct ipcshare__mapping *mapping);
+
 /*
  * Take the idle mappings of one region id, or of all (IPCSHARE__REGION_ANY), off the peer's list and
  * onto @taken, for mappings_close(); 1 if one is in use. Locked: ctx->lock is held.
@@ -75,9 +81,8 @@ int ipcshare__mappings_take(struct ipcshare_ctx *ctx, struct ipcshare__peer *pee
 /* Unmap what nobody uses and nobody can find. No lock is held. */
 void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list);
 
-/* One-sided maps: note that the user has @mapping's addresses, and find it again by one of them. */
-int ipcshare__maps_add(struct ipcshare_ctx *ctx, struct ipcshare__mapping *mapping);
-struct ipcshare__mapping *ipcshare__maps_remove(struct ipcshare_ctx *ctx, const void *address);
+/* A region of this process has ended: in none of its contexts is it found by its descriptors. */
+void ipcshare__mappings_end_local(uint64_t endpoint, uint32_t region, uint32_t generation);
 
 /* The broker's question: an owner wants its region back. See ipcshare__retire_fn. */
 int ipcshare__imports_retire(void *ctx, const struct ipcshare__caller *caller, uint64_t owner,

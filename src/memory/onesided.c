@@ -213,35 +213,47 @@ static int handle_check(const struct ipcshare_ctx *ctx, const struct ipcshare__w
 	return 0;
 }
 
-static int packed_check(const struct ipcshare__wire_packed *p, uint64_t *offset)
+static bool packed_is_sound(const struct ipcshare__wire_packed *p, uint64_t *offset)
 {
-	uint64_t at = (uint64_t)p->offset_hi << 32 | p->offset_lo;
 	uint64_t length = (uint64_t)p->length_hi << 32 | p->length_lo;
 
-	if (p->check != packed_sum(p) || !length || at > p->handle.length ||
-	    length > p->handle.length - at)
-		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "map", "send all its bytes unchanged",
-				      "the packed buffer is malformed or was altered");
-	*offset = at;
-	return 0;
+	*offset = (uint64_t)p->offset_hi << 32 | p->offset_lo;
+	return p->check == packed_sum(p) && length && *offset <= p->handle.length &&
+	       length <= p->handle.length - *offset;
 }
 
-/* Map the region of a handle; the mapping holds the peer from then on. */
-static int map(struct ipcshare_ctx *ctx, const struct ipcshare__wire_handle *h,
-	       struct ipcshare__mapping **out)
+static int packed_check(const struct ipcshare_ctx *ctx, const struct ipcshare__wire_packed *p,
+			uint64_t *offset)
 {
-	char key[IPCSHARE__KEY_SIZE];
-	struct ipcshare__want want = {
+	int err = handle_check(ctx, &p->handle);
+
+	if (err || packed_is_sound(p, offset))
+		return err;
+	return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "map", "send all its bytes unchanged",
+			      "the packed buffer is malformed or was altered");
+}
+
+static struct ipcshare__want want_of(const struct ipcshare__wire_handle *h)
+{
+	return (struct ipcshare__want){
 		.region = h->region,
 		.generation = h->generation,
 		.access = h->access,
-		.key = key,
 		.length = h->length,
 	};
+}
+
+/* Map the region of a handle; the mapping holds the peer from then on. */
+static int map_new(struct ipcshare_ctx *ctx, const struct ipcshare__wire_handle *h,
+		   struct ipcshare__mapping **out)
+{
+	struct ipcshare__want want = want_of(h);
+	char key[IPCSHARE__KEY_SIZE];
 	struct ipcshare__peer *peer;
 	int err;
 
 	ipcshare__hex(h->key, sizeof(h->key), key);
+	want.key = key;
 	err = ipcshare__peer_hold(ctx, h->endpoint, NULL, "map", &peer);
 	if (err)
 		return err;
@@ -257,6 +269,19 @@ static int map(struct ipcshare_ctx *ctx, const struct ipcshare__wire_handle *h,
 	return err;
 }
 
+static int map(struct ipcshare_ctx *ctx, const struct ipcshare__wire_handle *h,
+	       struct ipcshare__mapping **out)
+{
+	struct ipcshare__want want = want_of(h);
+	struct ipcshare__mapping *known;
+	int err = ipcshare__maps_again(ctx, h->endpoint, &want, &known);
+
+	if (err || !known)
+		return err ? err : map_new(ctx, h, out);
+	*out = known;
+	return 0;
+}
+
 int ipcshare_map(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed, void **out)
 {
 	struct ipcshare__wire_packed p;
@@ -269,9 +294,7 @@ int ipcshare_map(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
 	if (!packed || !out)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "map", "", "packed or out is NULL");
 	memcpy(&p, packed, sizeof(p));
-	err = handle_check(ctx, &p.handle);
-	if (!err)
-		err = packed_check(&p, &offset);
+	err = packed_check(ctx, &p, &offset);
 	if (!err)
 		err = map(ctx, &p.handle, &m);
 	if (err)
@@ -303,9 +326,42 @@ int ipcshare_map_handle(struct ipcshare_ctx *ctx, const struct ipcshare_handle *
 	return 0;
 }
 
+static int lookup_fail(const struct ipcshare_ctx *ctx, const struct ipcshare__wire_packed *p)
+{
+	uint64_t offset;
+	int err = packed_check(ctx, p, &offset);
+
+	return err ? err
+		   : ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "lookup", "ipcshare_map() it",
+				    "region %u of its owner is not mapped by ipcshare_map()",
+				    p->handle.region);
+}
+
+int ipcshare_lookup(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed, void **out)
+{
+	struct ipcshare__wire_packed p;
+	struct ipcshare__want want;
+	uint64_t offset;
+	void *base;
+	int err = ipcshare__ctx_check(ctx, "lookup");
+
+	if (err)
+		return err;
+	if (!packed || !out)
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "lookup", "", "packed or out is NULL");
+	memcpy(&p, packed, sizeof(p));
+	want = want_of(&p.handle);
+	/* Its handle is sound if it is that of a map. */
+	if (!packed_is_sound(&p, &offset) ||
+	    !ipcshare__maps_find(ctx, p.handle.endpoint, &want, &base))
+		return lookup_fail(ctx, &p);
+	*out = (char *)base + offset;
+	return 0;
+}
+
 int ipcshare_unmap(struct ipcshare_ctx *ctx, void *ptr)
 {
-	struct ipcshare__mapping *m;
+	struct ipcshare__mapping *last;
 	int err;
 
 	if (!ptr)
@@ -313,11 +369,11 @@ int ipcshare_unmap(struct ipcshare_ctx *ctx, void *ptr)
 	err = ipcshare__ctx_check(ctx, "unmap");
 	if (err)
 		return err;
-	m = ipcshare__maps_remove(ctx, ptr);
-	if (!m)
+	if (!ipcshare__maps_remove(ctx, ptr, &last))
 		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "unmap",
 				      "it was unmapped before, or never mapped",
 				      "%p is not from ipcshare_map()", ptr);
-	ipcshare__mapping_drop(ctx, m);
+	if (last)
+		ipcshare__mapping_drop(ctx, last);
 	return 0;
 }

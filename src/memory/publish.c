@@ -106,11 +106,20 @@ static int publish_allow(struct ipcshare_ctx *ctx, struct ipcshare__region *r, u
 	return err;
 }
 
-static void take(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+/* It may have been invalidated since it was found. */
+static int take(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
+	bool withdrawn;
+
 	pthread_mutex_lock(&ctx->lock);
 	ipcshare__region_take(ctx, r);
+	withdrawn = r->withdrawn;
+	if (withdrawn)
+		ipcshare__region_let(ctx, r);
 	pthread_mutex_unlock(&ctx->lock);
+	return withdrawn ? ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "export", "register it anew",
+					  "the memory at %p was invalidated", r->mem.base)
+			 : 0;
 }
 
 static void let(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
@@ -122,9 +131,10 @@ static void let(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 
 int ipcshare__region_protect(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags)
 {
-	int err;
+	int err = take(ctx, r);
 
-	take(ctx, r);
+	if (err)
+		return err;
 	err = publish_protect(ctx, r, flags);
 	let(ctx, r);
 	return err;
@@ -133,9 +143,10 @@ int ipcshare__region_protect(struct ipcshare_ctx *ctx, struct ipcshare__region *
 int ipcshare__region_publish(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags,
 			     const struct ipcshare__identity *ids, size_t n)
 {
-	int err;
+	int err = take(ctx, r);
 
-	take(ctx, r);
+	if (err)
+		return err;
 	err = publish_export(ctx, r, flags);
 	if (!err)
 		err = publish_protect(ctx, r, flags);

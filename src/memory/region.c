@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/handle.h"
 #include "memory/context.h"
 
 #define NO_SLOT UINT32_MAX
@@ -66,8 +65,15 @@ static int table_add(struct ipcshare__regions *t, struct ipcshare__region *r)
 
 static void table_remove(struct ipcshare__regions *t, struct ipcshare__region *r)
 {
-	ipcshare__index_remove(&t->by_address, r->mem.base);
+	if (!r->withdrawn)
+		ipcshare__index_remove(&t->by_address, r->mem.base);
 	slot_give_back(t, r->id);
+}
+
+void ipcshare__region_withdraw(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	ipcshare__index_remove(&ctx->regions.by_address, r->mem.base);
+	r->withdrawn = true;
 }
 
 void ipcshare__region_take(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
@@ -211,24 +217,31 @@ static void region_pause(struct ipcshare_ctx *ctx, struct ipcshare__region *r, b
 }
 
 /*
- * No peer maps it any more, and none can until it is resumed; busy is held, the lock isn't. If one
- * still uses it, those that were asked before stay on the list: they are whitelisted, and may map it
- * again.
+ * If one still uses it, those that were asked before stay on the list: they are whitelisted, and may
+ * map it again when it is resumed.
  */
-static int region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+int ipcshare__region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r, bool gone)
 {
+	uint32_t what = gone ? r->id | IPCSHARE__REGION_GONE : r->id;
+	struct ipcshare_error first;
 	int err = 0;
 
 	region_pause(ctx, r, true);
-	for (size_t i = 0; i < r->ntold && !err; i++)
-		err = ipcshare__retire(ctx, r->told[i].endpoint, r->id, r->generation);
+	for (size_t i = 0; i < r->ntold && (gone || !err); i++) {
+		int status = ipcshare__retire(ctx, r->told[i].endpoint, what, r->generation);
+
+		if (status && !err)
+			first = *ipcshare_last_error();
+		err = err ?: status;
+	}
 	if (err)
+		ipcshare__error_restore(&first);
+	if (err && !gone)
 		region_pause(ctx, r, false);
 	return err;
 }
 
-/* Off the table already: nobody can find it. */
-static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+void ipcshare__region_close(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	const struct ipcshare__backend_ops *ops = ctx->backend->ops;
 	uint64_t start;
@@ -246,7 +259,40 @@ static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 	ipcshare__uncount(&ctx->counters.bytes_allocated, r->mem.length);
 	ipcshare__uncount(&ctx->counters.bytes_huge, r->mem.huge ? r->mem.length : 0);
 	ipcshare__retire_fewer(ctx, r->ntold);
+}
+
+/* Off the table already: nobody can find it. */
+static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	ipcshare__region_close(ctx, r);
 	region_forget(r);
+}
+
+/* What was closed has lost its last user. Locked. */
+static void region_bury(struct ipcshare__regions *t, struct ipcshare__region *r)
+{
+	slot_give_back(t, r->id);
+	region_forget(r);
+}
+
+void ipcshare__region_user_less(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	if (--r->users == 0 && r->closed)
+		region_bury(&ctx->regions, r);
+}
+
+size_t ipcshare__region_leave(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	size_t users;
+
+	pthread_mutex_lock(&ctx->lock);
+	ipcshare__region_let(ctx, r);
+	r->closed = true;
+	users = r->users;
+	if (!users)
+		region_bury(&ctx->regions, r);
+	pthread_mutex_unlock(&ctx->lock);
+	return users;
 }
 
 /* The region that holds @ptr, or NULL; locked. */
@@ -279,7 +325,7 @@ static void free_unmark(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 /* Marked already. */
 static int free_ask(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
-	int err = region_retire(ctx, r);
+	int err = ipcshare__region_retire(ctx, r, false);
 
 	if (!err)
 		return 0;
@@ -421,7 +467,7 @@ int ipcshare__regions_close(struct ipcshare_ctx *ctx)
 		return err;
 	for (uint32_t i = 0; i < t->nslots && !err; i++)
 		if (t->slots[i].region)
-			err = region_retire(ctx, t->slots[i].region);
+			err = ipcshare__region_retire(ctx, t->slots[i].region, false);
 	if (err) {
 		close_undo(ctx);
 		return err;
@@ -442,7 +488,8 @@ void ipcshare__regions_abandon(struct ipcshare_ctx *ctx)
 
 		if (!r)
 			continue;
-		ctx->backend->ops->release(ctx->backend, &r->mem);
+		if (!r->closed)
+			ctx->backend->ops->release(ctx->backend, &r->mem);
 		region_forget(r);
 	}
 	ipcshare__retire_abandon(ctx);
@@ -485,56 +532,6 @@ int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len,
 void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 {
 	pthread_mutex_lock(&ctx->lock);
-	r->users--;
+	ipcshare__region_user_less(ctx, r);
 	pthread_mutex_unlock(&ctx->lock);
-}
-
-/* ---- Same process on both ends ---- */
-
-struct local {
-	uint64_t endpoint;
-	uint32_t id, generation;
-	int change; /* of users: 1 hold, -1 drop */
-	struct ipcshare__region *found;
-};
-
-static int local_visit(void *handle, void *arg)
-{
-	struct ipcshare_ctx *ctx = handle;
-	struct local *l = arg;
-	struct ipcshare__region *r;
-
-	if (ctx->identity.endpoint != l->endpoint)
-		return 0;
-	pthread_mutex_lock(&ctx->lock);
-	if (l->id < ctx->regions.nslots) {
-		r = ctx->regions.slots[l->id].region;
-		if (r && r->generation == l->generation && !r->freeing) {
-			r->users += (size_t)l->change;
-			l->found = r;
-		}
-	}
-	pthread_mutex_unlock(&ctx->lock);
-	return 1;
-}
-
-int ipcshare__region_hold_local(uint64_t endpoint, uint32_t id, uint32_t generation, void **base,
-				size_t *length)
-{
-	struct local l = { endpoint, id, generation, 1, NULL };
-
-	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
-	if (!l.found)
-		return ipcshare__fail(IPCSHARE_ERR_STALE, "import", "share it anew",
-				      "the memory was freed in this process");
-	*base = l.found->mem.start;
-	*length = l.found->mem.span;
-	return 0;
-}
-
-void ipcshare__region_drop_local(uint64_t endpoint, uint32_t id, uint32_t generation)
-{
-	struct local l = { endpoint, id, generation, -1, NULL };
-
-	ipcshare__handle_each(IPCSHARE__HANDLE_CTX, local_visit, &l);
 }

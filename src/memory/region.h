@@ -33,6 +33,8 @@ struct ipcshare__region {
 	bool exported, open, read_only;
 	bool busy; /* one thread exports, allows or frees it: others wait for ctx->changed */
 	bool freeing;
+	bool withdrawn; /* off the index: no address finds it */
+	bool closed; /* and the backend has nothing of it: only its users keep it */
 	size_t users; /* sets, shares and local mappings here that hold it */
 	char key[IPCSHARE__KEY_SIZE];
 	struct ipcshare__told *told;
@@ -70,6 +72,8 @@ void ipcshare__region_free_undo(struct ipcshare_ctx *ctx, struct ipcshare__regio
 int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,
 			  struct ipcshare__region **out);
 void ipcshare__region_drop(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+/* The same, locked. */
+void ipcshare__region_user_less(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
 
 /* Beside the public flags: whether it was exported open is no matter here. */
 #define IPCSHARE__OPEN_OR_NOT 0x80000000u
@@ -91,6 +95,18 @@ int ipcshare__region_protect(struct ipcshare_ctx *ctx, struct ipcshare__region *
  */
 void ipcshare__region_take(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
 void ipcshare__region_let(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+
+/*
+ * Ask everybody who was told its key to let go, and let nobody in meanwhile. @gone: it ends whatever
+ * they say, so nobody there finds it again, and all are asked. The caller has taken it.
+ */
+int ipcshare__region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *region, bool gone);
+/* The same for what the backend has of it: the export first. */
+void ipcshare__region_close(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+/* From now on no address finds it. Locked. */
+void ipcshare__region_withdraw(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+/* Let go of what was withdrawn, taken and closed. 0, or how many still hold it: the last frees it. */
+size_t ipcshare__region_leave(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
 
 /* The same process on both ends: hold and drop a region of any context of this process. */
 int ipcshare__region_hold_local(uint64_t endpoint, uint32_t id, uint32_t generation, void **base,

@@ -143,9 +143,30 @@ static void trim_closes_what_is_idle_and_nothing_else(void)
 
 /* ---- Against a model ---- */
 
+/* Everybody's allocations as everybody may map them: rank r's are all[REGIONS * r ..]. */
+static void holder_pack(struct test_rank *me, struct holder *h, struct ipcshare_packed *all)
+{
+	struct ipcshare_bootstrap lane = test_rank_bootstrap(me, 1, 0);
+	struct ipcshare_packed mine[REGIONS];
+	struct ipcshare_identity ids[2], self;
+
+	CHECK_STATUS(ipcshare_self(h->t.ctx, &self), 0);
+	CHECK_INT(lane.allgather(lane.arg, NULL, &self, sizeof(self), ids), 0);
+	for (size_t i = 0; i < REGIONS; i++) {
+		CHECK_STATUS(ipcshare_pack(h->t.ctx, h->memory[i], BYTES, 0, &mine[i]), 0);
+		CHECK_STATUS(ipcshare_allow(h->t.ctx, h->memory[i], &ids[1 - h->t.rank], 1, 0), 0);
+	}
+	CHECK_INT(lane.allgather(lane.arg, NULL, mine, sizeof(mine), all), 0);
+}
+
 #define SETS 4
 #define KEPT 3
 #define STEPS 2000
+#ifdef __SANITIZE_THREAD__
+#define MAP_STEPS 10000 /* there is but one thread; it is slow */
+#else
+#define MAP_STEPS 100000
+#endif
 
 struct model {
 	int users[REGIONS];
@@ -228,6 +249,112 @@ static void it_agrees_with_a_simple_model(void)
 	test_ranks(2, follows_the_model, NULL);
 }
 
+/* The same of one-sided maps, which need no other rank: so each goes its own way, and far. */
+struct maps {
+	struct holder h;
+	struct ipcshare_packed all[2 * REGIONS];
+	struct model model;
+	char *at[REGIONS]; /* where it is mapped, while it has users */
+	uint32_t state;
+};
+
+static uint32_t draw(struct maps *m, uint32_t below)
+{
+	m->state = m->state * 1664525u + 1013904223u;
+	return (m->state >> 8) % below;
+}
+
+static const struct ipcshare_packed *packed_of(struct maps *m, uint32_t region)
+{
+	return &m->all[REGIONS * (uint32_t)(1 - m->h.t.rank) + region];
+}
+
+static void step_map(struct maps *m, uint32_t region)
+{
+	void *p = NULL;
+
+	REQUIRE_OK(ipcshare_map(m->h.t.ctx, packed_of(m, region), &p));
+	if (m->model.users[region])
+		CHECK_PTR(p, m->at[region]);
+	m->at[region] = p;
+	model_share(&m->model, (int)region);
+}
+
+static void step_unmap(struct maps *m, uint32_t region)
+{
+	REQUIRE_OK(ipcshare_unmap(m->h.t.ctx, m->at[region] + draw(m, BYTES)));
+	model_free(&m->model, (int)region);
+}
+
+static void step_trim(struct maps *m)
+{
+	size_t closed = 77;
+
+	CHECK_STATUS(ipcshare_trim(m->h.t.ctx, &closed), 0);
+	CHECK_INT(closed, m->model.nkept);
+	m->model.nkept = 0;
+}
+
+static void check_lookup(struct maps *m, uint32_t region)
+{
+	int used = m->model.users[region] > 0;
+	void *p = NULL;
+
+	CHECK_STATUS(ipcshare_lookup(m->h.t.ctx, packed_of(m, region), &p),
+		     used ? 0 : IPCSHARE_ERR_NOT_SHAREABLE);
+	CHECK_PTR(p, used ? m->at[region] : NULL);
+	if (used)
+		team_check(p, 8, 1 - m->h.t.rank, region);
+}
+
+static void check_counters(struct maps *m, int step)
+{
+	struct ipcshare_counters c = team_counters(m->h.t.ctx);
+	uint64_t n = (uint64_t)m->model.nkept;
+
+	for (size_t i = 0; i < REGIONS; i++)
+		n += m->model.users[i] > 0;
+	if (c.cache_hits != m->model.hits || c.cache_misses != m->model.misses ||
+	    c.cache_evictions != m->model.evictions || c.bytes_mapped != n * BYTES)
+		REQUIRE(0, "step %d: %ju hits, %ju misses, %ju evictions, %ju bytes", step,
+			(uintmax_t)c.cache_hits, (uintmax_t)c.cache_misses,
+			(uintmax_t)c.cache_evictions, (uintmax_t)c.bytes_mapped);
+}
+
+static void maps_follow_the_model(struct test_rank *me, void *arg)
+{
+	struct maps m = { .state = 20260202u + (uint32_t)me->rank };
+
+	(void)arg;
+	holder_join(me, "3", "1000", &m.h);
+	holder_pack(me, &m.h, m.all);
+	for (int step = 0; step < MAP_STEPS; step++) {
+		uint32_t region = draw(&m, REGIONS), kind = draw(&m, 100);
+
+		if (kind == 0)
+			step_trim(&m);
+		else if (m.model.users[region] && draw(&m, 3))
+			step_unmap(&m, region);
+		else
+			step_map(&m, region);
+		check_lookup(&m, region);
+		check_lookup(&m, draw(&m, REGIONS));
+		check_counters(&m, step);
+	}
+	REQUIRE(m.model.evictions > MAP_STEPS / 100, "only %ju evictions",
+		(uintmax_t)m.model.evictions);
+	for (uint32_t i = 0; i < REGIONS; i++)
+		while (m.model.users[i])
+			step_unmap(&m, i);
+	test_rank_barrier(me, 1);
+	holder_leave(&m.h);
+}
+
+static void maps_agree_with_a_simple_model(void)
+{
+	test_ranks(2, maps_follow_the_model, NULL);
+}
+
 /* ---- Beside other threads ---- */
 
 #define MAPS 3000
@@ -238,6 +365,7 @@ struct mapper {
 	uint32_t seed;
 	int owner, wrong;
 	_Atomic int *running;
+	void *held; /* region 0, that another thread maps and unmaps too */
 };
 
 /* Maps what others evict at the same time, and reads it. */
@@ -270,35 +398,47 @@ static void *trim_often(void *arg)
 	return NULL;
 }
 
+/* What is held is always found, and there; what isn't may be found or not. */
+static void *look_up_often(void *arg)
+{
+	struct mapper *m = arg;
+
+	while (atomic_load(m->running)) {
+		void *p = NULL;
+		int status;
+
+		m->wrong += ipcshare_lookup(m->ctx, &m->packed[0], &p) || p != m->held ||
+			    !team_check(p, 16, m->owner, 0);
+		status = ipcshare_lookup(m->ctx, &m->packed[1], &p);
+		m->wrong += status && status != IPCSHARE_ERR_NOT_SHAREABLE;
+	}
+	return NULL;
+}
+
 static void maps_in_threads(struct test_rank *me, void *arg)
 {
-	struct ipcshare_packed mine[REGIONS], all[2 * REGIONS];
-	struct ipcshare_identity ids[2], self;
-	struct ipcshare_bootstrap lane = test_rank_bootstrap(me, 1, 0);
+	static void *(*const jobs[])(void *) = { map_often, map_often, trim_often, look_up_often };
+	struct ipcshare_packed all[2 * REGIONS];
 	_Atomic int running = 2;
-	struct mapper m[3];
-	pthread_t threads[3];
+	pthread_t threads[4];
+	struct mapper m[4];
 	struct holder h;
+	void *held;
 
 	(void)arg;
 	holder_join(me, "2", "1000", &h);
-	CHECK_STATUS(ipcshare_self(h.t.ctx, &self), 0);
-	CHECK_INT(lane.allgather(lane.arg, NULL, &self, sizeof(self), ids), 0);
-	for (size_t i = 0; i < REGIONS; i++) {
-		CHECK_STATUS(ipcshare_pack(h.t.ctx, h.memory[i], BYTES, 0, &mine[i]), 0);
-		CHECK_STATUS(ipcshare_allow(h.t.ctx, h.memory[i], &ids[1 - h.t.rank], 1, 0), 0);
-	}
-	CHECK_INT(lane.allgather(lane.arg, NULL, mine, sizeof(mine), all), 0);
-	for (uint32_t i = 0; i < 3; i++) {
+	holder_pack(me, &h, all);
+	REQUIRE_OK(ipcshare_map(h.t.ctx, &all[REGIONS * (1 - h.t.rank)], &held));
+	for (uint32_t i = 0; i < 4; i++) {
 		m[i] = (struct mapper){ h.t.ctx, &all[REGIONS * (1 - h.t.rank)], 17 + i,
-					1 - h.t.rank, 0, &running };
-		REQUIRE(!pthread_create(&threads[i], NULL, i < 2 ? map_often : trim_often, &m[i]),
-			"no thread");
+					1 - h.t.rank, 0, &running, held };
+		REQUIRE(!pthread_create(&threads[i], NULL, jobs[i], &m[i]), "no thread");
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		pthread_join(threads[i], NULL);
 		CHECK_INT(m[i].wrong, 0);
 	}
+	CHECK_STATUS(ipcshare_unmap(h.t.ctx, held), 0);
 	CHECK(team_counters(h.t.ctx).calls[IPCSHARE_CALL_IMPORT] > 2 * REGIONS, "nothing was evicted");
 	test_rank_barrier(me, 1);
 	holder_leave(&h);
@@ -314,4 +454,5 @@ TEST_SUITE(cache, NULL, NULL,
 	TEST(nothing_is_kept_where_none_may_be),
 	TEST(trim_closes_what_is_idle_and_nothing_else),
 	TEST(it_agrees_with_a_simple_model),
+	TEST(maps_agree_with_a_simple_model),
 	TEST(threads_map_while_others_evict));

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 
 #include "base/handle.h"
-#include "support/test.h"
+#include "quiet.h"
 
 #define CTX IPCSHARE__HANDLE_CTX
 #define SET IPCSHARE__HANDLE_SET
 
-static char things[2000]; /* their addresses are handles; 16 bytes apart as malloc's are */
+static char things[2000] __attribute__((aligned(16))); /* their addresses are handles; 16 bytes apart as malloc's are */
 
 static void *thing(int i)
 {
@@ -122,6 +122,82 @@ static void each_visits_the_handles_of_one_kind(void)
 	v = (struct visits){ 0 };
 	CHECK_INT(ipcshare__handle_each(CTX, visit, &v), 0);
 	CHECK_INT(v.n, 0);
+}
+
+/* ---- Without the lock ---- */
+
+static void checks_often(void *arg)
+{
+	int *wrong = arg;
+
+	for (int i = 0; i < 1000; i++)
+		*wrong += check(thing(0), CTX) != 0;
+}
+
+static int check_while_the_lock_is_held(void *handle, void *arg)
+{
+	(void)handle;
+	CHECK(test_quietly(checks_often, arg), "it made a system call");
+	return 0;
+}
+
+/* A visit holds the lock. */
+static void a_live_handle_is_found_without_lock_or_system_call(void)
+{
+	int wrong = 0;
+
+	REQUIRE_OK(ipcshare__handle_add(thing(0), CTX));
+	CHECK_INT(ipcshare__handle_each(CTX, check_while_the_lock_is_held, &wrong), 0);
+	CHECK_INT(wrong, 0);
+	ipcshare__handle_remove(thing(0));
+}
+
+#define CROWD 400 /* the tables grow, and are cleared of what was removed */
+#ifdef __SANITIZE_THREAD__
+#define CROWD_ROUNDS 20
+#else
+#define CROWD_ROUNDS 500
+#endif
+
+static char crowd[3][16 * CROWD] __attribute__((aligned(16)));
+static _Atomic int crowding;
+
+/* A crowd of this thread's comes and goes. */
+static void *come_and_go(void *arg)
+{
+	char *mine = arg;
+
+	for (int round = 0; round < CROWD_ROUNDS; round++) {
+		for (int i = 0; i < CROWD; i++)
+			CHECK_STATUS(ipcshare__handle_add(mine + 16 * i, SET), 0);
+		for (int i = 0; i < CROWD; i += 7)
+			CHECK_STATUS(check(mine + 16 * i, SET), 0);
+		for (int i = 0; i < CROWD; i++)
+			ipcshare__handle_remove(mine + 16 * i);
+		for (int i = 0; i < CROWD; i += 50)
+			CHECK_STATUS(check(mine + 16 * i, SET), IPCSHARE_ERR_CLOSED);
+	}
+	atomic_fetch_sub(&crowding, 1);
+	return NULL;
+}
+
+/* Those that stay are alive, whatever happens beside them. */
+static void threads_check_while_others_add_and_remove(void)
+{
+	pthread_t threads[3];
+
+	for (int i = 0; i < 50; i++)
+		REQUIRE_OK(ipcshare__handle_add(thing(i), CTX));
+	atomic_store(&crowding, 3);
+	for (int t = 0; t < 3; t++)
+		REQUIRE(!pthread_create(&threads[t], NULL, come_and_go, crowd[t]), "no thread");
+	while (atomic_load(&crowding))
+		for (int i = 0; i < 50; i++)
+			CHECK_STATUS(check(thing(i), CTX), 0);
+	for (int t = 0; t < 3; t++)
+		pthread_join(threads[t], NULL);
+	for (int i = 0; i < 50; i++)
+		ipcshare__handle_remove(thing(i));
 }
 
 /* ---- Fork ---- */
@@ -277,6 +353,8 @@ TEST_SUITE(handle, NULL, NULL,
 	TEST(removing_what_is_not_there_does_nothing),
 	TEST(many_handles_are_told_apart_whatever_is_removed),
 	TEST(each_visits_the_handles_of_one_kind),
+	TEST(a_live_handle_is_found_without_lock_or_system_call),
+	TEST(threads_check_while_others_add_and_remove),
 	TEST(a_forked_child_finds_its_parents_handles_dead),
 	TEST(a_grandchild_too),
 	TEST(each_in_a_child_visits_nothing_inherited),

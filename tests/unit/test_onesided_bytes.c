@@ -15,6 +15,7 @@ static void check_bytes_refused(const struct ipcshare_packed *packed, int status
 	size_t len = 16;
 
 	CHECK_FAILS(ipcshare_map(owner, packed, &p), status);
+	CHECK_FAILS(ipcshare_lookup(owner, packed, &p), status);
 	CHECK_PTR(p, untouched);
 	memcpy(&handle, packed, sizeof(handle));
 	CHECK_FAILS(ipcshare_map_handle(owner, &handle, &p, &len), status);
@@ -25,10 +26,11 @@ static void check_bytes_refused(const struct ipcshare_packed *packed, int status
 static void every_altered_byte_is_seen(void)
 {
 	struct ipcshare_packed packed, altered;
-	void *p = untouched;
+	void *p = untouched, *mapped;
 
 	owner_open();
 	packed = owner_pack(owned + 5, 100, 0);
+	REQUIRE_OK(ipcshare_map(owner, &packed, &mapped)); /* the true one is there */
 	for (size_t i = 0; i < sizeof(packed); i++)
 		for (int bit = 0; bit < 8; bit++) {
 			altered = packed;
@@ -37,14 +39,17 @@ static void every_altered_byte_is_seen(void)
 				check_bytes_refused(&altered, i == 1 ? IPCSHARE_ERR_VERSION
 								     : IPCSHARE_ERR_PROTOCOL);
 			else
-				CHECK_FAILS(ipcshare_map(owner, &altered, &p),
-					    IPCSHARE_ERR_PROTOCOL);
+				CHECK(ipcshare_map(owner, &altered, &p) == IPCSHARE_ERR_PROTOCOL &&
+					      ipcshare_lookup(owner, &altered, &p) ==
+						      IPCSHARE_ERR_PROTOCOL,
+				      "byte %zu, bit %d", i, bit);
 		}
 	memset(&altered, 0, sizeof(altered));
 	check_bytes_refused(&altered, IPCSHARE_ERR_PROTOCOL);
 	memset(&altered, 0xff, sizeof(altered));
 	check_bytes_refused(&altered, IPCSHARE_ERR_PROTOCOL);
 	CHECK_PTR(p, untouched);
+	CHECK_STATUS(ipcshare_unmap(owner, mapped), 0);
 }
 
 /* Checksums that are right over words that are wrong: by a peer that means harm. */
@@ -71,6 +76,33 @@ static void check_lie(struct ipcshare__wire_packed lie, int status)
 	CHECK_PTR(p, untouched);
 }
 
+/* What is mapped is found by its true descriptors alone, and never beyond its end. */
+static void check_lookup_of_lies(struct ipcshare__wire_packed good)
+{
+	struct ipcshare__wire_packed lies[5] = { good, good, good, good, good };
+	void *p = untouched;
+
+	lies[0].handle.length = OWNED + 1;
+	lies[1].handle.generation++;
+	lies[2].handle.region++;
+	lies[3].handle.endpoint++;
+	lies[4].handle.endpoint = 0;
+	for (size_t i = 0; i < 5; i++) {
+		struct ipcshare_packed packed = sign(lies[i]);
+
+		CHECK_FAILS(ipcshare_lookup(owner, &packed, &p), IPCSHARE_ERR_NOT_SHAREABLE);
+	}
+	lies[0] = good;
+	lies[0].offset_lo = OWNED - 99;
+	for (size_t i = 0; i < 2; i++) {
+		struct ipcshare_packed packed = sign(lies[0]);
+
+		CHECK_FAILS(ipcshare_lookup(owner, &packed, &p), IPCSHARE_ERR_PROTOCOL);
+		lies[0].offset_hi = 0xffff;
+	}
+	CHECK_PTR(p, untouched);
+}
+
 static void forged_bytes_are_refused_too(void)
 {
 	struct ipcshare__wire_packed good, lie;
@@ -82,6 +114,7 @@ static void forged_bytes_are_refused_too(void)
 	memcpy(&good, &packed, sizeof(good));
 	packed = sign(good);
 	CHECK_STATUS(ipcshare_map(owner, &packed, &p), 0);
+	check_lookup_of_lies(good);
 	CHECK_STATUS(ipcshare_unmap(owner, p), 0);
 	lie = good;
 	lie.handle.backend++;

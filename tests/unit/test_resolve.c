@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "base/descriptor.h"
+#include "group/set.h"
+#include "quiet.h"
 #include "team.h"
 
 #define N 2000
@@ -62,6 +64,76 @@ static void a_descriptor_of_one_rank_is_a_pointer_of_another(void)
 {
 	test_ranks(3, passes_descriptors, NULL);
 	test_ranks(3, passes_descriptors, "to a lazy set");
+}
+
+/* ---- Without a lock ---- */
+
+#define FEW 100
+
+struct often {
+	struct ipcshare_set *set;
+	struct ipcshare_descriptor *theirs; /* of FEW buffers, which alternate between allocations */
+	void *ptrs[FEW];
+	int peer, wrong;
+};
+
+static void resolves_often(void *arg)
+{
+	struct often *o = arg;
+
+	for (int i = 0; i < 100; i++) {
+		o->wrong += ipcshare_resolve(o->set, o->peer, o->theirs, FEW, o->ptrs, NULL) != 0;
+		for (size_t k = 0; k < FEW; k++)
+			o->wrong += ipcshare_ptr_lazy(o->set, o->peer, k) != o->ptrs[k];
+	}
+}
+
+/* A lazy set, of which everything was asked for once. */
+static void resolves_quietly(struct test_rank *me, void *arg)
+{
+	struct ipcshare_descriptor mine[FEW], *all;
+	struct often o = { .peer = 1 - me->rank };
+	struct ipcshare_buf bufs[FEW];
+	struct ipcshare__set set_before;
+	struct ipcshare_ctx ctx_before;
+	struct ipcshare__set *set;
+	struct team t;
+	char *memory[2];
+
+	(void)arg;
+	team_join(me, &t);
+	for (int i = 0; i < 2; i++)
+		memory[i] = team_alloc(t.ctx, FEW * 8);
+	for (size_t i = 0; i < FEW; i++)
+		bufs[i] = (struct ipcshare_buf){ memory[i % 2] + 8 * i, 8 };
+	o.set = team_share(&t, bufs, FEW, IPCSHARE_LAZY);
+	set = ipcshare__set_of(o.set);
+	REQUIRE_OK(ipcshare_describe(o.set, bufs, FEW, mine));
+	all = gather(me, mine, FEW);
+	o.theirs = all + (size_t)o.peer * FEW;
+	resolves_often(&o);
+	test_rank_barrier(me, 1);
+	pthread_mutex_lock(&t.group->catalog_lock);
+	pthread_mutex_lock(&set->lock);
+	pthread_mutex_lock(&t.ctx->lock);
+	memcpy(&ctx_before, t.ctx, sizeof(ctx_before));
+	memcpy(&set_before, set, sizeof(set_before));
+	CHECK(test_quietly(resolves_often, &o), "it made a system call");
+	CHECK(!memcmp(&ctx_before, t.ctx, sizeof(ctx_before)), "it has written to the context");
+	CHECK(!memcmp(&set_before, set, sizeof(set_before)), "it has written to the set");
+	pthread_mutex_unlock(&t.ctx->lock);
+	pthread_mutex_unlock(&set->lock);
+	pthread_mutex_unlock(&t.group->catalog_lock);
+	CHECK_INT(o.wrong, 0);
+	test_rank_barrier(me, 1);
+	CHECK_STATUS(ipcshare_set_free(o.set), 0);
+	free(all);
+	team_leave(&t);
+}
+
+static void what_is_mapped_resolves_without_lock_system_call_or_write(void)
+{
+	test_ranks(2, resolves_quietly, NULL);
 }
 
 /* ---- What is no good ---- */
@@ -188,5 +260,6 @@ static void altered_and_stale_descriptors_are_named(void)
 
 TEST_SUITE(resolve, NULL, NULL,
 	TEST(a_descriptor_of_one_rank_is_a_pointer_of_another),
+	TEST(what_is_mapped_resolves_without_lock_system_call_or_write),
 	TEST(only_memory_of_the_set_is_described),
 	TEST(altered_and_stale_descriptors_are_named));

@@ -6,7 +6,7 @@
 #include "team.h"
 
 #define SEED 20240607u
-#define RANKS 3
+#define RANKS 3 /* at most */
 #define SLOTS 5 /* allocations of a rank */
 #define SETS 3
 #define MOST 24 /* buffers of a rank in a set */
@@ -118,7 +118,7 @@ static void check_set(struct model *m, const struct model_set *s)
 {
 	uint64_t bad = 0;
 
-	for (int r = 0; r < RANKS; r++) {
+	for (int r = 0; r < m->t.nranks; r++) {
 		REQUIRE_INT(ipcshare_count(s->set, r), s->n[r]);
 		for (size_t i = 0; i < s->n[r]; i++) {
 			if (draw(m, 2)) /* so that lazy sets stay so in part */
@@ -126,7 +126,7 @@ static void check_set(struct model *m, const struct model_set *s)
 			bad += s->cells[r][i].slot == -2;
 		}
 	}
-	CHECK_INT(ipcshare_set_failures(s->set), bad * RANKS);
+	CHECK_INT(ipcshare_set_failures(s->set), bad * (uint64_t)m->t.nranks);
 }
 
 static int is_held(const struct model *m, int rank, int slot)
@@ -144,7 +144,7 @@ static void step_share(struct model *m, struct model_set *s)
 {
 	struct ipcshare_buf bufs[MOST];
 
-	for (int r = 0; r < RANKS; r++) {
+	for (int r = 0; r < m->t.nranks; r++) {
 		s->n[r] = draw(m, MOST + 1);
 		s->lazy[r] = !draw(m, 3);
 		draw_cells(m, s->cells[r], s->n[r]);
@@ -161,7 +161,7 @@ static void step_update(struct model *m, struct model_set *s)
 	struct model_set after = *s;
 	size_t index[MOST], k = 0;
 
-	for (int r = 0; r < RANKS; r++) {
+	for (int r = 0; r < m->t.nranks; r++) {
 		struct cell fresh[MOST];
 		uint32_t one_in = 1 + draw(m, 5);
 
@@ -190,7 +190,7 @@ static void step_update(struct model *m, struct model_set *s)
 /* A free is refused as long as a set has it, and must work as soon as none has. */
 static void step_replace(struct model *m)
 {
-	for (int r = 0; r < RANKS; r++) {
+	for (int r = 0; r < m->t.nranks; r++) {
 		int slot = (int)draw(m, SLOTS), held = is_held(m, r, slot);
 
 		if (r == m->t.rank)
@@ -211,7 +211,8 @@ static void step(struct model *m)
 	else if (!s->set)
 		step_share(m, s);
 	else if (kind == 2) {
-		test_rank_barrier(m->me, 1); /* all have looked */
+		if (m->t.nranks > 1)
+			test_rank_barrier(m->me, 1); /* all have looked */
 		REQUIRE_OK(ipcshare_set_free(s->set));
 		s->set = NULL;
 	} else
@@ -224,8 +225,10 @@ static void lives_at_random(struct test_rank *me, void *arg)
 {
 	struct model m = { .me = me, .state = SEED, .next_serial = 1 };
 
+	if (me->nranks == 1)
+		me->bootstrap = team_alone;
 	team_join(me, &m.t);
-	for (int r = 0; r < RANKS; r++)
+	for (int r = 0; r < m.t.nranks; r++)
 		for (int slot = 0; slot < SLOTS; slot++)
 			slot_alloc(&m, r, slot);
 	for (int i = 0; i < *(int *)arg; i++)
@@ -236,6 +239,18 @@ static void lives_at_random(struct test_rank *me, void *arg)
 	for (int slot = 0; slot < SLOTS; slot++)
 		CHECK_STATUS(ipcshare_free(m.t.ctx, m.memory[slot]), 0);
 	team_leave_quietly(&m.t);
+}
+
+#ifdef __SANITIZE_THREAD__
+#define ALONE 10000 /* there is but one thread; it is slow */
+#else
+#define ALONE 100000
+#endif
+
+/* Without anybody to wait for, and so far more of them. */
+static void a_rank_alone_agrees_with_the_model(void)
+{
+	test_ranks(1, lives_at_random, &(int){ ALONE });
 }
 
 static void processes_agree_with_the_model(void)
@@ -249,5 +264,6 @@ static void threads_agree_with_the_model(void)
 }
 
 TEST_SUITE(set_model, NULL, NULL,
+	TEST(a_rank_alone_agrees_with_the_model),
 	TEST(processes_agree_with_the_model),
 	TEST(threads_agree_with_the_model));
