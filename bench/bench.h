@@ -26,6 +26,7 @@ struct bench_command {
 int bench_share(int argc, char **argv);
 int bench_pairs(int argc, char **argv);
 int bench_calls(int argc, char **argv);
+int bench_small(int argc, char **argv);
 int bench_pull(int argc, char **argv);
 
 #endif

@@ -12,6 +12,7 @@ static const struct bench_command commands[] = {
 	{ "share", "share a workload's buffers between ranks and verify every byte", bench_share },
 	{ "pairs", "try and time every pair of ranks; print who reaches whom", bench_pairs },
 	{ "calls", "time each call that sharing an allocation takes, by its size", bench_calls },
+	{ "small", "share many small buffers, against the raw way and MPI's windows", bench_small },
 	{ "pull", "many small pieces of peers' buffers, against memcpy() and MPI_Get", bench_pull },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -139,6 +139,7 @@ int team_open(struct team *team)
 	if (team_verdict(err ? team_explain("open", why) : NULL))
 		goto fail;
 	team->backend = ipcshare_backend(team->ctx);
+	team->direct = !strcmp(team->backend, "host");
 	err = ipcshare_mpi_group_create(team->ctx, MPI_COMM_WORLD, &team->group);
 	if (team_verdict(err ? team_explain("group", why) : NULL))
 		goto fail;

@@ -22,6 +22,7 @@ struct team {
 	int most_peers;		/* size of the largest group */
 	int *names;		/* of each group rank: its rank in the job */
 	const char *backend;
+	int direct;		/* the CPU can touch the memory */
 };
 
 /** team_rank - the caller's rank in the job; works before team_open() */

@@ -120,6 +120,37 @@ calls_verifies_and_notices()
 	exits 2
 }
 
+# Few buffers, shared in every way. $1 is run or on_ascend, with its arguments before the subcommand.
+small_verifies_and_notices()
+{
+	"$@" small --buffers 500 --rounds 2 --cost import=1ms --json "$scratch/json"
+	exits 0
+	wants '^verified: what every share gave, in every round, 3 ranks$'
+	wants '^  raw  *500 *500 *1000 *1000 '
+	wants '^  arena and first share  *1 *1 *1 *2 '
+	wants '^  re-share  *0 *0 *0 *0 *0 ns'
+	wants '^  assumed cost of a call  *50 us *20 us *10 us *1000 us$'
+	for ratio in 'first share.*raw' 're-share.*MPI_Allgatherv'; do
+		[ "$(grep -c "\"stage\": \"${ratio%.*}.*\"baseline\": \"${ratio#*\*}\".*\"ratio\":" \
+			"$scratch/json")" = 2 ] || fail "not 2 orders with a ratio of $ratio"
+	done
+	"$@" small --buffers 500 --rounds 1 --spoil
+	exits 1
+	wants 'buffer 499 of rank 2 is wrong: saw 0x'
+}
+
+small_names_what_is_wrong()
+{
+	run 1 small --buffers 10
+	exits 1
+	wants 'no other rank on this node to share with'
+	for cost in import import= sleep=1us import=1 close=1us import=-1us; do
+		run 1 small --cost $cost
+		exits 2
+		wants "^ipcshare-bench small: --cost '$cost'; expected"
+	done
+}
+
 # Many small pieces: every way at some sizes, and a wrong byte is found.
 pull_verifies_and_notices()
 {
@@ -188,11 +219,14 @@ share_verifies
 share_notices
 pairs_verifies_and_notices run 4
 calls_verifies_and_notices
+small_verifies_and_notices run 3
+small_names_what_is_wrong
 pull_verifies_and_notices
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
 	main_job_on_ascend
 	forty_ranks_on_ascend
 	pairs_verifies_and_notices on_ascend 4 4
+	small_verifies_and_notices on_ascend 3 3
 fi
 echo "verified, spoilt bytes found, bad arguments named"
