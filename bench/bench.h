@@ -27,6 +27,8 @@ int bench_share(int argc, char **argv);
 int bench_pairs(int argc, char **argv);
 int bench_calls(int argc, char **argv);
 int bench_small(int argc, char **argv);
+int bench_resolve(int argc, char **argv);
+int bench_lookup(int argc, char **argv);
 int bench_pull(int argc, char **argv);
 
 #endif

@@ -13,6 +13,8 @@ static const struct bench_command commands[] = {
 	{ "pairs", "try and time every pair of ranks; print who reaches whom", bench_pairs },
 	{ "calls", "time each call that sharing an allocation takes, by its size", bench_calls },
 	{ "small", "share many small buffers, against the raw way and MPI's windows", bench_small },
+	{ "resolve", "take pointers to peers' buffers, against a plain array of them", bench_resolve },
+	{ "lookup", "find the allocation that holds an address, among few and many", bench_lookup },
 	{ "pull", "many small pieces of peers' buffers, against memcpy() and MPI_Get", bench_pull },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -151,6 +151,43 @@ small_names_what_is_wrong()
 	done
 }
 
+resolve_verifies_and_notices()
+{
+	run 3 resolve --buffers 1000 --rounds 2 --json "$scratch/json"
+	exits 0
+	wants '^verified: a word of every buffer, and the pointers of every round, 3 ranks$'
+	[ "$(grep -c '"baseline": "array".*"ratio":' "$scratch/json")" = 6 ] ||
+		fail "not 2 flows by 3 ways with a ratio"
+	run 2 resolve --buffers 1000 --rounds 1 --spoil
+	exits 1
+	wants 'buffer 999 of rank 1 is wrong: saw 0x'
+	run 1 resolve --buffers 0
+	exits 2
+	wants "buffers '0'; expected a number from 1"
+}
+
+# $1 is run or on_ascend, with its arguments before the subcommand.
+lookup_verifies_and_notices()
+{
+	for regions in 1 11 3000; do
+		"$@" lookup --regions $regions --rounds 2 --json "$scratch/json"
+		exits 0
+		wants '^verified: the result of every look-up, '
+		grep -q "\"regions\": $regions,.*\"stage\": \"find\".*\"ratio\":" "$scratch/json" ||
+			fail "no ratio of $regions regions"
+	done
+	"$@" lookup --regions 100 --rounds 1 --spoil
+	exits 1
+	wants 'a look-up among 100 gave something else than before'
+}
+
+# More than this user may have descriptors for: said, and no failure.
+lookup_says_what_does_not_fit()
+{
+	(ulimit -n 1000 && run 1 lookup --regions 1000 && exits 0 &&
+		wants '1000 not here: each takes a descriptor, and this user may have 744 ')
+}
+
 # Many small pieces: every way at some sizes, and a wrong byte is found.
 pull_verifies_and_notices()
 {
@@ -221,6 +258,9 @@ pairs_verifies_and_notices run 4
 calls_verifies_and_notices
 small_verifies_and_notices run 3
 small_names_what_is_wrong
+resolve_verifies_and_notices
+lookup_verifies_and_notices run 1
+lookup_says_what_does_not_fit
 pull_verifies_and_notices
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
@@ -228,5 +268,6 @@ if [ -n "${TEST_EMU:-}" ]; then
 	forty_ranks_on_ascend
 	pairs_verifies_and_notices on_ascend 4 4
 	small_verifies_and_notices on_ascend 3 3
+	lookup_verifies_and_notices on_ascend 2 2
 fi
 echo "verified, spoilt bytes found, bad arguments named"
