@@ -17,7 +17,7 @@
  *    every rank and gives the same verdict on all of them.
  *  - Functions that are not collective may be called from any thread. Collective calls on one
  *    group are the caller's to serialise; different groups may be used at the same time.
- *  - Handles (context, group, set, plan, share) that were freed, and contexts inherited by fork,
+ *  - Handles (context, arena, group, set, plan, share) that were freed, and contexts inherited by fork,
  *    are recognised: IPCSHARE_ERR_CLOSED, IPCSHARE_ERR_FORKED. This is best effort: the allocator
  *    may give a new handle the address of an old one.
  */
@@ -156,7 +156,7 @@ IPCSHARE_API int ipcshare_open(const struct ipcshare_options *options, struct ip
  * ipcshare_close - end a context; frees what ipcshare_alloc() gave and is still there
  * @ctx: NULL does nothing
  *
- * Return: 0; ERR_BUSY groups, sets, shares or mappings of @ctx are alive, or a peer still uses its
+ * Return: 0; ERR_BUSY groups, sets, shares, arenas or mappings of @ctx are alive, or a peer still uses its
  *         memory (nothing was closed then); ERR_CLOSED; ERR_FORKED
  */
 IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
@@ -166,7 +166,7 @@ IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
  * @ctx: NULL does nothing
  *
  * For the way out after a failure: talks to no peer, calls no driver, waits for nobody. Groups,
- * sets, plans, shares, memory and mappings of @ctx are gone afterwards, but plans whose set was
+ * sets, plans, shares, arenas, memory and mappings of @ctx are gone afterwards, but plans whose set was
  * freed before. Peers keep what they have mapped.
  * In a forked child it drops the inherited context.
  *
@@ -240,8 +240,8 @@ IPCSHARE_API const char *ipcshare_call_name(int call);
  * @out: set to the first byte, aligned to a page
  *
  * The bytes start as zero and are reserved: using them can't fail later. Each call makes one
- * allocation (on host one memfd: a descriptor and whole pages), so cut many small buffers from one
- * allocation. Sharing any part of an allocation makes its whole pages reachable for the peers.
+ * allocation (on host one memfd: a descriptor and whole pages), so take many small buffers from an
+ * arena (below). Sharing any part of an allocation makes its whole pages reachable for the peers.
  *
  * Return: 0; ERR_INVALID; ERR_NO_MEMORY the machine, or the memory cgroup of the job or container,
  *         has not that much left; ERR_LIMIT no file descriptor left
@@ -312,6 +312,161 @@ IPCSHARE_API int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *
  * Return: 0; ERR_CLOSED; ERR_FORKED
  */
 IPCSHARE_API int ipcshare_trim(struct ipcshare_ctx *ctx, size_t *closed);
+
+/* ---- Arena ---------------------------------------------------------------------------------- */
+
+/*
+ * Many small buffers from few allocations: like malloc(), over memory that can be shared. Buffers of
+ * about one length are cells of one slab, side by side; a slab is one allocation, to be exported and
+ * imported once, whatever is shared of it. Nothing is written beside the buffers, so the memory may be
+ * a device's.
+ *
+ * A request is rounded up to a multiple of the alignment, and by less than a quarter more to one of the
+ * sizes of cells. Each thread keeps some free cells for itself: up to 64 KiB of each size, none
+ * larger than 16 KiB. These go back when it ends.
+ */
+struct ipcshare_arena;
+
+/**
+ * struct ipcshare_arena_options - how to make one; start from IPCSHARE_ARENA_OPTIONS_INIT
+ * @size: sizeof(struct ipcshare_arena_options)
+ * @align: every buffer starts at a multiple of it, and no two share one such piece: a power of two from
+ *         16 to 4096. The default 128 keeps writers in different ranks off each other's cache lines
+ * @slab: bytes of the first slab of each size of cells, up to 1 GiB, in steps of 2 MiB; default 2 MiB. A
+ *        request for more than a quarter of it gets an allocation of its own
+ * @slab_max: bytes of the largest slab, so too. A further slab is as large as all that its size has: so
+ *            there are few, however many buffers. Default 64 MiB, or @slab if that is more
+ */
+struct ipcshare_arena_options {
+	size_t size;
+	size_t align;
+	size_t slab;
+	size_t slab_max;
+};
+#define IPCSHARE_ARENA_OPTIONS_INIT { sizeof(struct ipcshare_arena_options), 0, 0, 0 }
+
+/**
+ * ipcshare_arena_create - an arena that has no memory yet
+ * @options: or NULL for the defaults
+ * @out: the arena; it belongs to @ctx, and ends before it
+ *
+ * Return: 0; ERR_INVALID; ERR_NO_MEMORY; ERR_LIMIT
+ * Cost:   microseconds; no call of the backend.
+ */
+IPCSHARE_API int ipcshare_arena_create(struct ipcshare_ctx *ctx,
+				       const struct ipcshare_arena_options *options,
+				       struct ipcshare_arena **out);
+
+/**
+ * ipcshare_arena_destroy - end an arena and give all its memory back, also buffers not freed
+ * @arena: NULL does nothing. No other thread may be using it
+ *
+ * Return: 0; ERR_BUSY a set here holds some of its memory, or a peer has some in a set or in
+ *         ipcshare_map(): nothing has changed; ERR_TIMEOUT a peer does not answer, so too; ERR_CLOSED;
+ *         ERR_FORKED
+ */
+IPCSHARE_API int ipcshare_arena_destroy(struct ipcshare_arena *arena);
+
+/**
+ * ipcshare_arena_alloc - a buffer
+ * @len: 1 .. PTRDIFF_MAX
+ * @out: its first byte, at a multiple of the arena's alignment
+ *
+ * It can be shared like memory of ipcshare_alloc(), and sharing it makes its whole slab reachable for
+ * the peers. What it holds is zeroes only if it was never handed out before: it isn't cleaned on reuse.
+ * Cells of a fresh slab are handed out in ascending order, side by side.
+ *
+ * Return: 0; ERR_INVALID; ERR_CLOSED; ERR_FORKED; as for ipcshare_alloc(), if a slab is needed
+ * Threads: any.
+ * Cost:   as malloc(); no lock, unless this thread has no cell of that size. A slab costs what
+ *         ipcshare_alloc() does.
+ */
+IPCSHARE_API int ipcshare_arena_alloc(struct ipcshare_arena *arena, size_t len, void **out);
+
+/**
+ * ipcshare_arena_alloc_many - @n buffers of one length: all, or none
+ * @out: @n pointers, ascending, side by side as far as there is room for it: up to @slab_max bytes are
+ *       always one run, if the machine has the memory
+ *
+ * Runs are what ipcshare_share() sends in 32 bytes, and ipcshare_pull() merges. As ipcshare_arena_alloc()
+ * otherwise; each is freed on its own.
+ */
+IPCSHARE_API int ipcshare_arena_alloc_many(struct ipcshare_arena *arena, size_t len, size_t n,
+					   void **out);
+
+/**
+ * ipcshare_arena_free - give a buffer back
+ * @ptr: of ipcshare_arena_alloc() or alloc_many(); NULL does nothing. From any thread
+ *
+ * It may be handed out again at once: first free the sets that share it. The slab stays, and what peers
+ * have mapped of it, so that reuse calls no backend; but a buffer with an allocation of its own
+ * is freed as ipcshare_free() does it.
+ *
+ * Return: 0; ERR_NOT_SHAREABLE freed before, or no buffer of this arena; ERR_CLOSED; ERR_FORKED; with an
+ *         allocation of its own also ERR_BUSY and ERR_TIMEOUT of ipcshare_free(): the buffer stays
+ * Cost:   as free(); see ipcshare_arena_alloc().
+ */
+IPCSHARE_API int ipcshare_arena_free(struct ipcshare_arena *arena, void *ptr);
+
+/**
+ * ipcshare_arena_free_many - @n of them
+ *
+ * One that can't be freed does not stop the others. Return: 0, or the first failure, whose index the
+ * last error has; ERR_INVALID
+ */
+IPCSHARE_API int ipcshare_arena_free_many(struct ipcshare_arena *arena, void *const *ptrs, size_t n);
+
+/**
+ * ipcshare_arena_usable - bytes of a buffer: at least what was asked for, and all may be used
+ *
+ * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE as for ipcshare_arena_free(); ERR_CLOSED; ERR_FORKED
+ */
+IPCSHARE_API int ipcshare_arena_usable(struct ipcshare_arena *arena, const void *ptr, size_t *len);
+
+/**
+ * ipcshare_arena_trim - give back the slabs of which no buffer is in use
+ * @released: set to their bytes; may be NULL
+ *
+ * Peers close what they have mapped of such a slab before it goes. One that a set holds, here or at a
+ * peer, stays, and is no failure; so does one of which another thread keeps a cell. Other threads bring
+ * back the cells of a size that they keep when they next free one of it, for a later trim.
+ *
+ * Return: 0; ERR_TIMEOUT a peer does not answer: that slab stays, others may be gone; ERR_CLOSED;
+ *         ERR_FORKED
+ */
+IPCSHARE_API int ipcshare_arena_trim(struct ipcshare_arena *arena, size_t *released);
+
+/**
+ * struct ipcshare_arena_stats - what an arena holds now
+ * @slabs: allocations that cells are cut from
+ * @slab_bytes: bytes of them: used, kept, free, and what is left at the ends
+ * @used: buffers in the caller's hands, but those with an allocation of their own
+ * @used_bytes: what they can hold
+ * @kept_bytes: of free cells that threads keep
+ * @free_bytes: of those that any thread may get
+ * @own: buffers that have an allocation of their own
+ * @own_bytes: bytes of them
+ */
+struct ipcshare_arena_stats {
+	size_t size;
+	uint64_t slabs;
+	uint64_t slab_bytes;
+	uint64_t used;
+	uint64_t used_bytes;
+	uint64_t kept_bytes;
+	uint64_t free_bytes;
+	uint64_t own;
+	uint64_t own_bytes;
+};
+
+/**
+ * ipcshare_arena_stats - look at one; what other threads do meanwhile may be seen half
+ * @out: out->size must be sizeof(struct ipcshare_arena_stats)
+ *
+ * Return: 0; ERR_INVALID; ERR_CLOSED; ERR_FORKED
+ */
+IPCSHARE_API int ipcshare_arena_stats(struct ipcshare_arena *arena,
+				      struct ipcshare_arena_stats *out);
 
 /* ---- Group ---------------------------------------------------------------------------------- */
 

@@ -166,7 +166,7 @@ void ipcshare__handle_remove(const void *handle)
 
 int ipcshare__handle_check(const void *handle, enum ipcshare__handle_kind kind, const char *stage)
 {
-	static const char *const name[] = { "", "context", "group", "set", "share", "plan" };
+	static const char *const name[] = { "", "context", "group", "set", "share", "plan", "arena" };
 	struct entry *e, found = { 0 };
 	uint32_t now;
 

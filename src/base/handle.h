@@ -12,6 +12,7 @@ enum ipcshare__handle_kind {
 	IPCSHARE__HANDLE_SET,
 	IPCSHARE__HANDLE_SHARE,
 	IPCSHARE__HANDLE_PLAN,
+	IPCSHARE__HANDLE_ARENA,
 };
 
 int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind);

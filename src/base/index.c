@@ -101,30 +101,22 @@ bool ipcshare__index_next(struct ipcshare__index *index, const void *address,
 	return found;
 }
 
-/* What this thread found last. No change since then: it is still there. */
-static _Thread_local struct {
-	const struct ipcshare__index *index;
-	uint64_t version;
-	struct ipcshare__range range;
-} last;
+IPCSHARE__THREAD_LOCAL struct ipcshare__index_last ipcshare__index_last;
 
 bool ipcshare__index_find(struct ipcshare__index *index, const void *address,
 			  struct ipcshare__range *out)
 {
-	uintptr_t a = (uintptr_t)address;
+	const struct ipcshare__range *hit = ipcshare__index_hit(index, address);
 	uint64_t version = GET(index->version);
 	struct ipcshare__range range;
 
-	if (last.index == index && last.version == version && a >= last.range.start &&
-	    a < last.range.end) {
-		*out = last.range;
+	if (hit) {
+		*out = *hit;
 		return true;
 	}
-	if (!ipcshare__index_next(index, address, &range) || range.start > a)
+	if (!ipcshare__index_next(index, address, &range) || range.start > (uintptr_t)address)
 		return false;
-	last.index = index;
-	last.version = version;
-	last.range = range;
+	ipcshare__index_last = (struct ipcshare__index_last){ index, version, range };
 	*out = range;
 	return true;
 }

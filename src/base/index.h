@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/thread_local.h"
+
 struct ipcshare__range {
 	uintptr_t start, end;
 	void *what;
@@ -43,9 +45,31 @@ void ipcshare__index_remove(struct ipcshare__index *index, const void *start);
 /* No reader may be in it any more. */
 void ipcshare__index_clear(struct ipcshare__index *index);
 
+/* What this thread found last. No change since then: it is still there. */
+struct ipcshare__index_last {
+	const struct ipcshare__index *index;
+	uint64_t version;
+	struct ipcshare__range range;
+};
+extern IPCSHARE__THREAD_LOCAL struct ipcshare__index_last ipcshare__index_last;
+
+/* That, if it holds @address; else NULL. */
+static inline const struct ipcshare__range *ipcshare__index_hit(const struct ipcshare__index *index,
+								const void *address)
+{
+	const struct ipcshare__index_last *last = &ipcshare__index_last;
+
+	if (last->index != index || (uintptr_t)address < last->range.start ||
+	    (uintptr_t)address >= last->range.end ||
+	    last->version != atomic_load_explicit(&index->version, memory_order_acquire))
+		return NULL;
+	return &last->range;
+}
+
 /* The range that holds @address. A copy: what it names may be gone unless the caller holds a lock. */
 bool ipcshare__index_find(struct ipcshare__index *index, const void *address,
 			  struct ipcshare__range *out);
+
 /* The first range that ends behind @address, whether it holds it or not. */
 bool ipcshare__index_next(struct ipcshare__index *index, const void *address,
 			  struct ipcshare__range *out);

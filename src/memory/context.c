@@ -168,7 +168,7 @@ static int in_use(struct ipcshare_ctx *ctx)
 
 	pthread_mutex_lock(&ctx->lock);
 	if (ctx->owned)
-		what = "groups, sets or shares";
+		what = "groups, sets, shares or arenas";
 	else if (ctx->imports.maps.count)
 		what = "addresses from ipcshare_map()";
 	pthread_mutex_unlock(&ctx->lock);

@@ -18,7 +18,7 @@
 #include "memory/region.h"
 #include "memory/retire.h"
 
-/* A group, set or share in its context's list, so that ipcshare_abandon() reaches it. */
+/* A group, set, share or arena in its context's list, so that ipcshare_abandon() reaches it. */
 struct ipcshare__owned {
 	struct ipcshare__owned *next, **link;
 	void (*abandon)(struct ipcshare__owned *owned); /* frees it, without locks or talk */

@@ -100,14 +100,15 @@ static int not_ours(const struct ipcshare_ctx *ctx, const void *ptr, const char 
 			      ctx->backend->ops->name);
 }
 
-static int region_add(struct ipcshare_ctx *ctx, struct ipcshare__memory *mem, bool registered)
+static int region_add(struct ipcshare_ctx *ctx, struct ipcshare__memory *mem,
+		      enum ipcshare__origin origin, struct ipcshare__region **out)
 {
 	struct ipcshare__region *r = calloc(1, sizeof(*r));
 	int err = IPCSHARE_ERR_NO_MEMORY;
 
 	if (r) {
 		r->mem = *mem;
-		r->registered = registered;
+		r->origin = origin;
 		pthread_mutex_lock(&ctx->lock);
 		err = table_add(&ctx->regions, r);
 		pthread_mutex_unlock(&ctx->lock);
@@ -115,6 +116,7 @@ static int region_add(struct ipcshare_ctx *ctx, struct ipcshare__memory *mem, bo
 	if (!err) {
 		ipcshare__count(&ctx->counters.allocations, 1);
 		ipcshare__count(&ctx->counters.bytes_allocated, mem->length);
+		*out = r;
 		return 0;
 	}
 	free(r);
@@ -126,10 +128,22 @@ static int region_add(struct ipcshare_ctx *ctx, struct ipcshare__memory *mem, bo
 			      "no room for one more allocation");
 }
 
+int ipcshare__region_alloc(struct ipcshare_ctx *ctx, size_t len, enum ipcshare__origin origin,
+			   struct ipcshare__region **out)
+{
+	uint64_t start = ipcshare__now_ns();
+	struct ipcshare__memory mem;
+	int err = ctx->backend->ops->alloc(ctx->backend, len, &mem);
+
+	if (err)
+		return err;
+	ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_ALLOC, 1, start);
+	return region_add(ctx, &mem, origin, out);
+}
+
 int ipcshare_alloc(struct ipcshare_ctx *ctx, size_t len, void **out)
 {
-	struct ipcshare__memory mem;
-	uint64_t start;
+	struct ipcshare__region *r;
 	int err = ipcshare__ctx_check(ctx, "alloc");
 
 	if (err)
@@ -137,21 +151,17 @@ int ipcshare_alloc(struct ipcshare_ctx *ctx, size_t len, void **out)
 	if (!out || !len || len > PTRDIFF_MAX)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "alloc", "",
 				      "out is NULL, or %zu bytes are asked for", len);
-	start = ipcshare__now_ns();
-	err = ctx->backend->ops->alloc(ctx->backend, len, &mem);
+	err = ipcshare__region_alloc(ctx, len, IPCSHARE__ALLOCATED, &r);
 	if (err)
 		return err;
-	ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_ALLOC, 1, start);
-	err = region_add(ctx, &mem, false);
-	if (err)
-		return err;
-	*out = mem.base;
+	*out = r->mem.base;
 	return 0;
 }
 
 int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t len, int fd)
 {
 	struct ipcshare__memory mem;
+	struct ipcshare__region *r;
 	int err = ipcshare__ctx_check(ctx, "register");
 
 	if (err)
@@ -160,7 +170,7 @@ int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t len, int fd)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "register", "",
 				      "%p with %zu bytes is no range of addresses", ptr, len);
 	err = ctx->backend->ops->adopt(ctx->backend, ptr, len, fd, &mem);
-	return err ? err : region_add(ctx, &mem, true);
+	return err ? err : region_add(ctx, &mem, IPCSHARE__REGISTERED, &r);
 }
 
 int ipcshare_find(struct ipcshare_ctx *ctx, const void *ptr, void **base, size_t *len)
@@ -228,7 +238,7 @@ static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 	}
 	start = ipcshare__now_ns();
 	ops->release(ctx->backend, &r->mem);
-	if (!r->registered)
+	if (r->origin != IPCSHARE__REGISTERED)
 		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_FREE, 1, start);
 	ipcshare__uncount(&ctx->counters.allocations, 1);
 	ipcshare__uncount(&ctx->counters.bytes_allocated, r->mem.length);
@@ -244,35 +254,91 @@ static struct ipcshare__region *region_at(struct ipcshare_ctx *ctx, const void *
 	return ipcshare__index_find(&ctx->regions.by_address, ptr, &range) ? range.what : NULL;
 }
 
-/* The region that starts at @ptr, marked busy and freeing; locked. */
-static int free_begin(struct ipcshare_ctx *ctx, void *ptr, bool registered, const char *stage,
-		      struct ipcshare__region **out)
+/* Marked busy and freeing, unless it is held here; locked. */
+static int free_mark(struct ipcshare_ctx *ctx, struct ipcshare__region *r, const char *stage)
 {
-	struct ipcshare__region *r = region_at(ctx, ptr);
-
-	if (!r || r->freeing)
-		return not_ours(ctx, ptr, stage);
-	if (r->mem.base != ptr)
-		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
-				      "pass the pointer that was allocated or registered",
-				      "%p lies inside the allocation at %p", ptr, r->mem.base);
-	if (r->registered != registered)
-		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
-				      "ipcshare_free() goes with ipcshare_alloc(), "
-				      "ipcshare_deregister() with ipcshare_register()",
-				      "%p was %s", ptr, r->registered ? "registered" : "allocated");
 	if (r->users)
 		return ipcshare__fail(IPCSHARE_ERR_BUSY, stage, "free the sets that hold it first",
 				      "%p is still shared: %zu sets, shares or mappings of this "
 				      "process hold it",
-				      ptr, r->users);
+				      r->mem.base, r->users);
 	r->freeing = true;
 	ipcshare__region_take(ctx, r);
-	*out = r;
 	return 0;
 }
 
-static int region_end(struct ipcshare_ctx *ctx, void *ptr, bool registered, const char *stage)
+static void free_unmark(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	r->freeing = false;
+	ipcshare__region_let(ctx, r);
+}
+
+/* Marked already. */
+static int free_ask(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	int err = region_retire(ctx, r);
+
+	if (!err)
+		return 0;
+	pthread_mutex_lock(&ctx->lock);
+	free_unmark(ctx, r);
+	pthread_mutex_unlock(&ctx->lock);
+	return err;
+}
+
+int ipcshare__region_free_begin(struct ipcshare_ctx *ctx, struct ipcshare__region *r,
+				const char *stage)
+{
+	int err;
+
+	pthread_mutex_lock(&ctx->lock);
+	err = free_mark(ctx, r, stage);
+	pthread_mutex_unlock(&ctx->lock);
+	return err ? err : free_ask(ctx, r);
+}
+
+void ipcshare__region_free_end(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	pthread_mutex_lock(&ctx->lock);
+	free_unmark(ctx, r);
+	table_remove(&ctx->regions, r);
+	pthread_mutex_unlock(&ctx->lock);
+	region_destroy(ctx, r);
+}
+
+void ipcshare__region_free_undo(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
+{
+	region_pause(ctx, r, false);
+	pthread_mutex_lock(&ctx->lock);
+	free_unmark(ctx, r);
+	pthread_mutex_unlock(&ctx->lock);
+}
+
+/* The region that starts at @ptr, and is to be given back in this way; locked. */
+static int free_find(struct ipcshare_ctx *ctx, void *ptr, enum ipcshare__origin origin,
+		     const char *stage, struct ipcshare__region **out)
+{
+	static const char *const was[] = { "allocated", "registered", "cut from an arena" };
+	struct ipcshare__region *r = region_at(ctx, ptr);
+
+	if (!r || r->freeing)
+		return not_ours(ctx, ptr, stage);
+	if (r->origin != origin && (r->mem.base == ptr || r->origin == IPCSHARE__ARENA))
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
+				      "ipcshare_free() goes with ipcshare_alloc(), "
+				      "ipcshare_deregister() with ipcshare_register(), "
+				      "ipcshare_arena_free() with ipcshare_arena_alloc()",
+				      "%p was %s", ptr, was[r->origin]);
+	if (r->mem.base != ptr)
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, stage,
+				      "pass the pointer that was allocated or registered",
+				      "%p lies inside the allocation at %p", ptr, r->mem.base);
+	*out = r;
+	return free_mark(ctx, r, stage);
+}
+
+static int region_end(struct ipcshare_ctx *ctx, void *ptr, enum ipcshare__origin origin,
+		      const char *stage)
 {
 	struct ipcshare__region *r = NULL;
 	int err;
@@ -283,30 +349,23 @@ static int region_end(struct ipcshare_ctx *ctx, void *ptr, bool registered, cons
 	if (err)
 		return err;
 	pthread_mutex_lock(&ctx->lock);
-	err = free_begin(ctx, ptr, registered, stage, &r);
-	pthread_mutex_unlock(&ctx->lock);
-	if (err)
-		return err;
-	err = region_retire(ctx, r);
-	pthread_mutex_lock(&ctx->lock);
-	r->freeing = false;
-	ipcshare__region_let(ctx, r);
-	if (!err)
-		table_remove(&ctx->regions, r);
+	err = free_find(ctx, ptr, origin, stage, &r);
 	pthread_mutex_unlock(&ctx->lock);
 	if (!err)
-		region_destroy(ctx, r);
+		err = free_ask(ctx, r);
+	if (!err)
+		ipcshare__region_free_end(ctx, r);
 	return err;
 }
 
 int ipcshare_free(struct ipcshare_ctx *ctx, void *ptr)
 {
-	return region_end(ctx, ptr, false, "free");
+	return region_end(ctx, ptr, IPCSHARE__ALLOCATED, "free");
 }
 
 int ipcshare_deregister(struct ipcshare_ctx *ctx, void *ptr)
 {
-	return region_end(ctx, ptr, true, "deregister");
+	return region_end(ctx, ptr, IPCSHARE__REGISTERED, "deregister");
 }
 
 static void table_clear(struct ipcshare__regions *t)

@@ -20,10 +20,16 @@ struct ipcshare__told {
 	enum ipcshare__access access;
 };
 
+enum ipcshare__origin { /* and so, what it is given back by */
+	IPCSHARE__ALLOCATED, /* ipcshare_alloc() */
+	IPCSHARE__REGISTERED, /* ipcshare_register() */
+	IPCSHARE__ARENA, /* an arena, which cuts it into cells */
+};
+
 struct ipcshare__region {
 	struct ipcshare__memory mem;
 	uint32_t id, generation;
-	bool registered; /* by ipcshare_register(); else from ipcshare_alloc() */
+	enum ipcshare__origin origin;
 	bool exported, open, read_only;
 	bool busy; /* one thread exports, allows or frees it: others wait for ctx->changed */
 	bool freeing;
@@ -46,6 +52,19 @@ struct ipcshare__regions {
 };
 
 struct ipcshare_ctx;
+
+/* A new one of @len bytes, 1 .. PTRDIFF_MAX. */
+int ipcshare__region_alloc(struct ipcshare_ctx *ctx, size_t len, enum ipcshare__origin origin,
+			   struct ipcshare__region **out);
+
+/*
+ * To free a region: begin, and then either end or undo. After begin() nobody here or elsewhere uses
+ * it or can; IPCSHARE_ERR_BUSY: somebody does, and all is as before.
+ */
+int ipcshare__region_free_begin(struct ipcshare_ctx *ctx, struct ipcshare__region *region,
+				const char *stage);
+void ipcshare__region_free_end(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
+void ipcshare__region_free_undo(struct ipcshare_ctx *ctx, struct ipcshare__region *region);
 
 /* The region that holds ptr .. ptr + len, held until ipcshare__region_drop(). */
 int ipcshare__region_hold(struct ipcshare_ctx *ctx, const void *ptr, size_t len, const char *stage,
