@@ -2,6 +2,7 @@
 #include "driver.h"
 
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,48 @@ void *driver_symbol(const char *name)
 int driver_is_emulated(void)
 {
 	return !!driver_symbol("ascendclEmuRelease");
+}
+
+typedef int counter_fn(const char *name, uint64_t *value);
+
+static long sum(counter_fn *counter, const char *const *names, size_t n)
+{
+	uint64_t all = 0, value;
+
+	for (size_t i = 0; i < n; i++)
+		if (!counter(names[i], &value))
+			all += value;
+	return (long)all;
+}
+
+struct driver_calls driver_calls_now(void)
+{
+	static const char *const copies[] = {
+		"aclrtMemcpy", "aclrtMemcpyAsync", "aclrtMemcpy2d", "aclrtMemcpy2dAsync",
+		"aclrtMemcpyBatch", "aclrtMemcpyBatchV2", "aclrtMemcpyBatchAsync",
+		"aclrtMemcpyBatchAsyncV2", "aclrtMemcpyAsyncWithDesc", "aclmdlRIExecute",
+		"aclmdlRIExecuteAsync",
+	}, *const others[] = {
+		"aclrtSynchronizeStream", "aclrtSynchronizeStreamWithTimeout",
+		"aclrtSynchronizeDevice", "aclrtStreamQuery", "aclrtCreateStream",
+		"aclrtCreateStreamWithConfig", "aclrtDestroyStream", "aclrtRecordEvent",
+		"aclrtSynchronizeEvent", "aclrtStreamWaitEvent", "aclrtPointerGetAttributes",
+		"aclrtMemGetAddressRange", "aclrtGetCurrentContext", "aclrtSetCurrentContext",
+		"aclrtSetDevice", "aclrtGetDevice", "aclrtMalloc", "aclrtMallocAlign32",
+		"aclrtFree", "aclrtMallocHost", "aclrtFreeHost", "aclrtSetMemcpyDesc",
+		"aclmdlRICaptureBegin", "aclmdlRICaptureEnd", "aclmdlRICaptureGetInfo",
+		"aclmdlRICaptureThreadExchangeMode",
+	};
+	void *symbol = driver_symbol("ascendclEmuCounter");
+	struct driver_calls calls = { 0, 0 };
+	counter_fn *counter;
+
+	if (!symbol)
+		return calls;
+	memcpy(&counter, &symbol, sizeof(counter));
+	calls.copies = sum(counter, copies, sizeof(copies) / sizeof(copies[0]));
+	calls.all = calls.copies + sum(counter, others, sizeof(others) / sizeof(others[0]));
+	return calls;
 }
 
 /* A thread that never used the runtime has no device until it names one. */

@@ -25,6 +25,7 @@ struct footprint footprint_now(void)
 	struct mallinfo2 m = mallinfo2();
 
 	p.allocated = m.uordblks + m.hblkhd;
+	p.taken = m.arena + m.hblkhd;
 #endif
 	return p;
 }
@@ -36,8 +37,6 @@ static size_t growth(size_t before, size_t after)
 
 size_t footprint_growth(const struct footprint *before, const struct footprint *after)
 {
-	size_t allocated = growth(before->allocated, after->allocated);
-	size_t resident = growth(before->resident, after->resident);
-
-	return allocated > resident ? allocated : resident;
+	return growth(before->allocated, after->allocated) +
+	       growth(before->resident + growth(before->taken, after->taken), after->resident);
 }

@@ -235,7 +235,7 @@ static int end(struct resolve *r)
 	int err = ipcshare_set_free(r->set);
 
 	if (!err)
-		err = cells_free(&r->cells, r->team.ctx);
+		err = cells_free(&r->cells);
 	return team_verdict(err ? team_explain("free", r->why) : NULL);
 }
 

@@ -19,14 +19,12 @@
 #include "report.h"
 #include "small.h"
 
-#define MOST_CASES 10
-
 struct small_bench {
 	struct small_options o;
 	struct model model;
 	struct team team;
 	MPI_Comm node;
-	struct small_case cases[MOST_CASES];
+	struct small_case *cases;
 	int ncases;
 };
 
@@ -66,8 +64,9 @@ static void add_case(struct small_bench *b, size_t n, int shuffled)
 	*c = (struct small_case){ .n = n, .len = b->o.size, .shuffled = shuffled,
 				  .rounds = (unsigned)b->o.rounds,
 				  .repeats = n <= 10000 ? 9 : n <= 100000 ? 3 : 1 };
-	c->raw = slow ? least(n, b->team.direct ? 2000 : 200) : 0;
-	c->windows = !shuffled && b->team.direct ? least(n, 200) : 0;
+	c->raw = slow ? least(n, b->o.raw) : 0;
+	c->windows = slow && b->team.direct ? least(n, 200) : 0;
+	c->window = !shuffled && b->team.direct;
 	for (int k = 0; k < SMALL_NSTAGES; k++)
 		c->seconds[k] = room(c->rounds);
 	for (int k = 0; k < RAW_NSTEPS; k++)
@@ -84,24 +83,30 @@ static void free_cases(struct small_bench *b)
 			free(b->cases[i].raw_seconds[k]);
 		free(b->cases[i].memory);
 	}
+	free(b->cases);
 }
 
 static void choose_cases(struct small_bench *b)
 {
+	const struct option_numbers *asked = &b->o.buffers;
 	const size_t most = b->team.direct ? 1000000 : 100000;
 
-	for (size_t n = b->o.buffers ? b->o.buffers : 100; n <= most; n *= 10) {
-		add_case(b, n, 0);
-		add_case(b, n, 1);
-		if (b->o.buffers)
-			return;
-	}
+	b->cases = calloc(asked->n ? 2 * asked->n : 10, sizeof(*b->cases));
+	if (!b->cases)
+		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
+	for (size_t i = 0; i < asked->n; i++)
+		for (int shuffled = 0; shuffled < 2; shuffled++)
+			add_case(b, asked->list[i], shuffled);
+	for (size_t n = 100; n <= most && !asked->n; n *= 10)
+		for (int shuffled = 0; shuffled < 2; shuffled++)
+			add_case(b, n, shuffled);
 }
 
 static int was_timed(const struct small_case *c, enum small_stage stage)
 {
 	return stage == SMALL_STAGE_RAW ? c->raw > 0 :
-	       stage == SMALL_STAGE_WINDOWS || stage == SMALL_STAGE_WINDOW ? c->windows > 0 : 1;
+	       stage == SMALL_STAGE_WINDOWS ? c->windows > 0 :
+	       stage == SMALL_STAGE_WINDOW ? c->window : 1;
 }
 
 /* What a stage is compared with: a stage of this case or, as the raw way knows no order, of the other. */
@@ -160,23 +165,25 @@ static void print_first(const struct small_bench *b)
 {
 	printf("\nfirst share: time for a buffer, of the slowest rank, median of the rounds; x is how "
 	       "many times\nfaster than the raw way, median of the rounds' ratios, +- their middle "
-	       "half\n\n  %8s %-8s %14s %11s %9s %9s %12s %8s %5s\n", "buffers", "order",
-	       names[SMALL_STAGE_WINDOWS], names[SMALL_STAGE_WINDOW], names[SMALL_STAGE_RAW],
-	       names[SMALL_STAGE_ARENA], names[SMALL_STAGE_FIRST], "x", "+-");
+	       "half. Cold: first of a context\n\n  %8s %-8s %13s %10s %8s %8s %10s %11s %7s %5s\n",
+	       "buffers", "order", names[SMALL_STAGE_WINDOWS], names[SMALL_STAGE_WINDOW],
+	       names[SMALL_STAGE_RAW], names[SMALL_STAGE_ARENA], names[SMALL_STAGE_COLD],
+	       names[SMALL_STAGE_FIRST], "x", "+-");
 	for (const struct small_case *c = b->cases; c < b->cases + b->ncases; c++) {
 		const double *raw = baseline_of(c, SMALL_STAGE_FIRST);
 
 		print_case(c);
-		print_time(c, SMALL_STAGE_WINDOWS, 14);
-		print_time(c, SMALL_STAGE_WINDOW, 11);
-		print_time(c, SMALL_STAGE_RAW, 9);
-		print_time(c, SMALL_STAGE_ARENA, 9);
-		print_time(c, SMALL_STAGE_FIRST, 12);
+		print_time(c, SMALL_STAGE_WINDOWS, 13);
+		print_time(c, SMALL_STAGE_WINDOW, 10);
+		print_time(c, SMALL_STAGE_RAW, 8);
+		print_time(c, SMALL_STAGE_ARENA, 8);
+		print_time(c, SMALL_STAGE_COLD, 10);
+		print_time(c, SMALL_STAGE_FIRST, 11);
 		if (raw) {
 			struct middle m = middle_of_ratios(raw, c->seconds[SMALL_STAGE_FIRST],
 							   c->rounds);
 
-			printf(" %8.1f %5.0f", m.median, m.median * m.spread);
+			printf(" %7.0f %5.0f", m.median, m.median * m.spread);
 		}
 		putchar('\n');
 	}
@@ -187,11 +194,10 @@ static void print_again(const struct small_bench *b)
 	char text[REPORT_TEXT];
 
 	printf("\nsharing the same again, against a bare MPI_Allgatherv of the bytes that a rank sends "
-	       "for it; what it\ncan't do without: exchanges before and after that, and writing the "
-	       "rows of a set; calls of the backend;\nand the bytes that a rank holds for each buffer "
-	       "it shares\n\n  %8s %-8s %10s %14s %9s %6s %5s %9s %8s %5s %5s\n", "buffers", "order",
-	       "sent", names[SMALL_STAGE_GATHER], names[SMALL_STAGE_AGAIN], "x", "+-", "exchanges",
-	       names[SMALL_STAGE_ROWS], "calls", "held");
+	       "for it; a loop\nthat writes as many rows as a set has; calls of the backend; and the "
+	       "bytes that a rank holds for each\nbuffer it shares\n\n  %8s %-8s %10s %14s %9s %7s "
+	       "%6s %8s %6s %6s\n", "buffers", "order", "sent", names[SMALL_STAGE_GATHER],
+	       names[SMALL_STAGE_AGAIN], "x", "+-", names[SMALL_STAGE_ROWS], "calls", "held");
 	for (const struct small_case *c = b->cases; c < b->cases + b->ncases; c++) {
 		struct middle m = middle_of_ratios(c->seconds[SMALL_STAGE_AGAIN],
 						   c->seconds[SMALL_STAGE_GATHER], c->rounds);
@@ -200,10 +206,9 @@ static void print_again(const struct small_bench *b)
 		printf(" %10s", report_bytes(c->sent, text));
 		print_time(c, SMALL_STAGE_GATHER, 14);
 		print_time(c, SMALL_STAGE_AGAIN, 9);
-		printf(" %6.2f %5.2f", m.median, m.median * m.spread);
-		print_time(c, SMALL_STAGE_ROUNDS, 9);
+		printf(" %7.2f %6.2f", m.median, m.median * m.spread);
 		print_time(c, SMALL_STAGE_ROWS, 8);
-		printf(" %5.0f %5.0f\n", sum(c->again_calls),
+		printf(" %6.0f %6.0f\n", sum(c->again_calls),
 		       middle_of(c->memory, c->rounds).median);
 	}
 }
@@ -360,7 +365,7 @@ static void json_case(FILE *to, const struct small_bench *b, const struct small_
 	json_calls(to, b, f, names[SMALL_STAGE_AGAIN], c->again_calls, 1);
 	if (c->raw)
 		json_calls(to, b, f, names[SMALL_STAGE_RAW], c->raw_calls, (double)c->n);
-	f.stage = names[SMALL_STAGE_FIRST];
+	f.stage = names[SMALL_STAGE_COLD];
 	f.metric = "memory_per_buffer";
 	f.unit = "bytes";
 	f.value = middle_of(c->memory, c->rounds);
@@ -374,8 +379,9 @@ static uint64_t steps_of(const struct small_bench *b)
 	uint64_t steps = 0;
 
 	for (int i = 0; i < b->ncases; i++)
-		steps += b->cases[i].rounds * (2 + 4 * b->cases[i].repeats +
-					       !!b->cases[i].raw + 2 * !!b->cases[i].windows);
+		steps += b->cases[i].rounds * (4 + 3 * b->cases[i].repeats +
+					       !!b->cases[i].raw + !!b->cases[i].windows +
+					       (unsigned)b->cases[i].window);
 	return steps;
 }
 
@@ -407,6 +413,8 @@ static int run(struct small_bench *b, int no_progress, FILE *json)
 		return -1;
 	if (!b->o.rounds)
 		b->o.rounds = b->team.direct ? 11 : 3;
+	if (!b->o.raw)
+		b->o.raw = b->team.direct ? 2000 : 200;
 	MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, b->team.peer, MPI_INFO_NULL,
 			    &b->node);
 	if (b->team.rank == 0) {
@@ -419,8 +427,8 @@ static int run(struct small_bench *b, int no_progress, FILE *json)
 	if (!err) {
 		choose_cases(b);
 		err = run_cases(b, json);
-		free_cases(b);
 	}
+	free_cases(b);
 	progress_close();
 	MPI_Comm_free(&b->node);
 	return team_close(&b->team, err) || err ? -1 : 0;
@@ -431,8 +439,8 @@ int bench_small(int argc, char **argv)
 	struct small_bench b = { .o = { .size = 64 }, .model = model_assumed() };
 	struct option_texts costs = { calloc((size_t)argc, sizeof(char *)), 0 };
 	const struct option_row rows[] = {
-		{ .name = "buffers", .kind = OPTION_NUMBER, .to = &b.o.buffers, .value = "N",
-		  .help = "only so many; default 100 to 1000000, on ascend to 100000",
+		{ .name = "buffers", .kind = OPTION_NUMBERS, .to = &b.o.buffers, .value = "N",
+		  .help = "only so many; may be repeated. Default 100 to 1000000, on ascend to 100000",
 		  .min = 1, .max = 1000000, .expected = "a number from 1 to 1000000" },
 		{ .name = "size", .kind = OPTION_NUMBER, .to = &b.o.size, .value = "BYTES",
 		  .help = "of a buffer; K; default 64", .units = "K", .min = 8, .max = 1 << 20,
@@ -440,6 +448,9 @@ int bench_small(int argc, char **argv)
 		{ .name = "rounds", .kind = OPTION_NUMBER, .to = &b.o.rounds, .value = "K",
 		  .help = "how often all of it is timed; default 11, on ascend 3",
 		  .min = 1, .max = 1000, .expected = "a number from 1 to 1000" },
+		{ .name = "raw", .kind = OPTION_NUMBER, .to = &b.o.raw, .value = "N",
+		  .help = "of how many the raw way is timed, at most; default 2000, on ascend 200",
+		  .min = 1, .max = 100000, .expected = "a number from 1 to 100000" },
 		{ .name = "cost", .kind = OPTION_TEXTS, .to = &costs, .value = "CALL=TIME",
 		  .help = "what the model takes for a backend call: export=20us. May be repeated" },
 		{ .name = "spoil", .kind = OPTION_FLAG, .to = &b.o.spoil,
@@ -456,7 +467,8 @@ int bench_small(int argc, char **argv)
 	FILE *json = NULL;
 	int err, code;
 
-	if (!costs.list)
+	b.o.buffers.list = calloc((size_t)argc, sizeof(uint64_t));
+	if (!costs.list || !b.o.buffers.list)
 		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
 	err = options_parse(&o, argc, argv, &code);
 	for (size_t i = 0; i < costs.n && !err; i++)
@@ -465,13 +477,15 @@ int bench_small(int argc, char **argv)
 					     costs.list[i]);
 			err = -1;
 		}
+	if (!err) {
+		code = BENCH_FAILED;
+		err = report_open(&o, &json);
+	}
+	if (!err) {
+		err = run(&b, o.no_progress, json);
+		code = report_close(&o, json) || err ? BENCH_FAILED : BENCH_OK;
+	}
 	free(costs.list);
-	if (err)
-		return code;
-	if (report_open(&o, &json))
-		return BENCH_FAILED;
-	err = run(&b, o.no_progress, json);
-	if (report_close(&o, json))
-		err = -1;
-	return err ? BENCH_FAILED : BENCH_OK;
+	free(b.o.buffers.list);
+	return code;
 }

@@ -6,16 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "options.h"
 #include "raw.h"
 #include "team.h"
 
 /* What is timed: X(id, name). */
 #define SMALL_STAGES(X)                                                                            \
 	X(ARENA, "arena")		/* the buffers are allocated */                            \
+	X(COLD, "cold share")		/* the first one of a context */                           \
 	X(FIRST, "first share")		/* of memory that no peer knows */                         \
 	X(AGAIN, "re-share")		/* of the same buffers, after the first set was freed */   \
 	X(GATHER, "MPI_Allgatherv")	/* of as many bytes as a re-share sends */                 \
-	X(ROUNDS, "bare exchanges")	/* the same between two of 40 bytes, as a share has them */ \
 	X(ROWS, "rows")			/* a loop that writes what a set holds */                  \
 	X(RAW, "raw")			/* see raw.h */                                            \
 	X(WINDOWS, "a window each")                                                                \
@@ -29,9 +30,10 @@ enum small_stage {
 };
 
 struct small_options {
-	uint64_t buffers;	/* 0: several */
+	struct option_numbers buffers;	/* how many; none: several */
 	uint64_t size;
 	uint64_t rounds;
+	uint64_t raw;		/* buffers that the raw way shares, at most; 0: the default */
 	int spoil;
 };
 
@@ -39,7 +41,8 @@ struct small_options {
 struct small_case {
 	size_t n, len;
 	int shuffled;
-	size_t raw, windows;	/* buffers that are shared so; 0: none */
+	size_t raw, windows;	/* buffers that are shared so, one by one; 0: none */
+	int window;		/* one for all is measured */
 	unsigned rounds;
 	unsigned repeats;	/* of what is short, in each round; its median counts */
 	size_t sent;		/* bytes of a rank's descriptors in a re-share */

@@ -36,7 +36,6 @@ struct small {
 	char *sent, *got;	/* by MPI_Allgatherv */
 	int *lens, *places;
 	char *rows;
-	struct footprint before;
 	uint64_t calls[IPCSHARE_CALLS];
 	char why[TEAM_TEXT];
 };
@@ -78,26 +77,13 @@ static int step_gather(struct small *s)
 	return 0;
 }
 
-static int step_rounds(struct small *s)
-{
-	MPI_Allgather(s->sent, 40, MPI_BYTE, s->got, 40, MPI_BYTE, s->node);
-	step_gather(s);
-	MPI_Allgather(s->sent, 40, MPI_BYTE, s->got, 40, MPI_BYTE, s->node);
-	return 0;
-}
-
-/* A pointer, a length and a status for each buffer of each rank. */
+/* A pointer, a length and a status for each buffer of each rank, into memory that is there. */
 static int step_rows(struct small *s)
 {
 	const size_t n = s->c->n, cells = n * (size_t)s->team->npeers;
-	void **ptr;
-	size_t *len;
+	void **ptr = (void **)s->rows;
+	size_t *len = (size_t *)(ptr + cells);
 
-	s->rows = malloc(20 * cells);
-	if (!s->rows)
-		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
-	ptr = (void **)s->rows;
-	len = (size_t *)(ptr + cells);
 	for (size_t i = 0; i < cells; i++) {
 		ptr[i] = s->bufs;
 		len[i] = s->c->len;
@@ -211,6 +197,13 @@ static int end_set(struct small *s)
 	return team_verdict(err ? s->why : NULL);
 }
 
+static int end_cells(struct small *s)
+{
+	int err = explain(s, cells_free(&s->cells), "free");
+
+	return team_verdict(err ? s->why : NULL);
+}
+
 /* ---- The order of the buffers, and what it means for the bytes of a re-share ----------------- */
 
 static void choose_order(struct small *s)
@@ -259,29 +252,55 @@ static size_t bytes_sent(const struct ipcshare_buf *bufs, size_t n)
 	return (bytes + 63) & ~(size_t)63;
 }
 
-static void prepare_gather(struct small *s)
+static void prepare_repeats(struct small *s)
 {
 	const int mine = (int)bytes_sent(s->bufs, s->c->n);
-	size_t total = 40 * (size_t)s->team->npeers;
+	size_t total;
 
 	MPI_Allgather(&mine, 1, MPI_INT, s->lens, 1, MPI_INT, s->node);
 	s->places[0] = 0;
 	for (int r = 1; r < s->team->npeers; r++)
 		s->places[r] = s->places[r - 1] + s->lens[r - 1];
-	total += (size_t)(s->places[s->team->npeers - 1] + s->lens[s->team->npeers - 1]);
+	total = (size_t)(s->places[s->team->npeers - 1] + s->lens[s->team->npeers - 1]);
 	s->c->sent = (size_t)mine;
 	s->sent = take(1, s->c->sent);
 	s->got = take(1, total);
+	s->rows = take(20 * s->c->n, (size_t)s->team->npeers);
 }
 
 /* ---- A round -------------------------------------------------------------------------------- */
 
+/* In a context of its own, where nothing is kept from before. */
+static int share_cold(struct small *s)
+{
+	const struct team *warm = s->team;
+	double *seconds = &s->c->seconds[SMALL_STAGE_COLD][s->round], held, arena;
+	struct footprint before, after;
+	struct team cold;
+	int err;
+
+	if (team_open(&cold))
+		return -1;
+	s->team = &cold;
+	before = footprint_now();
+	err = timed(s, step_arena, &arena);
+	if (!err) {
+		place(s);
+		err = timed(s, step_share, seconds);
+	}
+	after = footprint_now();
+	held = (double)footprint_growth(&before, &after) / (double)s->c->n;
+	MPI_Allreduce(&held, &s->c->memory[s->round], 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+	if (!err)
+		err = end_set(s) || end_cells(s) ? -1 : 0;
+	s->team = warm;
+	return team_close(&cold, err);
+}
+
 static int share_first(struct small *s)
 {
-	double **seconds = s->c->seconds, most, held;
-	struct footprint after;
+	double **seconds = s->c->seconds;
 
-	s->before = footprint_now();
 	calls_begin(s);
 	if (timed(s, step_arena, &seconds[SMALL_STAGE_ARENA][s->round]))
 		return -1;
@@ -289,10 +308,6 @@ static int share_first(struct small *s)
 	if (write_words(s) || timed(s, step_share, &seconds[SMALL_STAGE_FIRST][s->round]))
 		return -1;
 	calls_end(s, 1, s->c->first_calls);
-	after = footprint_now();
-	held = (double)footprint_growth(&s->before, &after) / (double)s->c->n;
-	MPI_Allreduce(&held, &most, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
-	s->c->memory[s->round] = most;
 	if (check_words(s))
 		return -1;
 	keep_pointers(s);
@@ -308,13 +323,12 @@ static int share_again(struct small *s, double *out)
 	return compare_pointers(s) || end_set(s) ? -1 : 0;
 }
 
-/* Each follows another one as often as the others do. */
 static int repeat_short(struct small *s)
 {
 	static const enum small_stage stages[] = { SMALL_STAGE_GATHER, SMALL_STAGE_AGAIN,
-						   SMALL_STAGE_ROUNDS, SMALL_STAGE_ROWS };
+						   SMALL_STAGE_ROWS };
 	const unsigned repeats = s->c->repeats;
-	double *seconds = take(4 * repeats, sizeof(*seconds));
+	double *seconds = take(3 * repeats, sizeof(*seconds));
 	int err = 0;
 
 	for (unsigned k = 0; k < repeats && !err; k++) {
@@ -322,13 +336,9 @@ static int repeat_short(struct small *s)
 		if (!err)
 			err = share_again(s, &seconds[repeats + k]);
 		if (!err)
-			err = timed(s, step_rounds, &seconds[2 * repeats + k]);
-		if (!err)
-			err = timed(s, step_rows, &seconds[3 * repeats + k]);
-		free(s->rows);
-		s->rows = NULL;
+			err = timed(s, step_rows, &seconds[2 * repeats + k]);
 	}
-	for (int i = 0; i < 4 && !err; i++)
+	for (int i = 0; i < 3 && !err; i++)
 		s->c->seconds[stages[i]][s->round] =
 			middle_of(seconds + (unsigned)i * repeats, repeats).median;
 	free(seconds);
@@ -367,22 +377,16 @@ static int share_windows(struct small *s, enum small_stage stage, size_t n, size
 
 static int run(struct small *s)
 {
-	int err = share_first(s);
-
-	if (!err) {
-		prepare_gather(s);
-		err = repeat_short(s);
-	}
-	if (!err)
-		err = team_verdict(explain(s, cells_free(&s->cells, s->team->ctx), "free")
-					   ? s->why : NULL);
-	if (!err && s->c->raw)
-		err = share_raw(s);
-	if (!err && s->c->windows)
-		err = share_windows(s, SMALL_STAGE_WINDOWS, s->c->windows, s->c->windows);
-	if (!err && s->c->windows)
-		err = share_windows(s, SMALL_STAGE_WINDOW, s->c->n, 1);
-	return err;
+	if (share_cold(s) || share_first(s))
+		return -1;
+	prepare_repeats(s);
+	if (repeat_short(s) || end_cells(s))
+		return -1;
+	if (s->c->raw && share_raw(s))
+		return -1;
+	if (s->c->windows && share_windows(s, SMALL_STAGE_WINDOWS, s->c->windows, s->c->windows))
+		return -1;
+	return s->c->window && share_windows(s, SMALL_STAGE_WINDOW, s->c->n, 1) ? -1 : 0;
 }
 
 int small_round(const struct small_options *options, const struct team *team, MPI_Comm node,

@@ -195,8 +195,8 @@ pull_verifies_and_notices()
 		run 3 pull --size $size --pieces 500 --rounds 3 --json "$scratch/json"
 		exits 0
 		wants '^verified: every byte of every round, 3 ranks$'
-		[ "$(grep -c '"bench": "pull".*"stage"' "$scratch/json")" = 8 ] ||
-			fail "not 2 orders by 4 ways"
+		[ "$(grep -c '"bench": "pull".*"stage"' "$scratch/json")" = 10 ] ||
+			fail "not 2 orders by 4 ways, and the plan once more against the pull"
 		[ "$(grep -c '"baseline": "loop".*"ratio":' "$scratch/json")" = 6 ] ||
 			fail "ratios are missing"
 	done
@@ -208,6 +208,16 @@ pull_verifies_and_notices()
 	run 1 pull --size 64
 	exits 1
 	wants 'no other rank on this node'
+}
+
+# What the runtime's own counters say of a pull: cells side by side are few copies, a plan is one run.
+pull_counts_calls_on_ascend()
+{
+	on_ascend 3 3 pull --size 96 --pieces 500 --rounds 2 --json "$scratch/json"
+	exits 0
+	wants '^    driver calls: loop 500 (.*), pull 2 (.*), plan 1 (.*)$'
+	grep -q '"order": "in order",.*"stage": "plan", "metric": "driver_copies", "value": 1,' \
+		"$scratch/json" || fail "the JSON has no calls of a plan"
 }
 
 # The four workloads of the main job with so few buffers, and bytes, that they take a moment.
@@ -269,5 +279,6 @@ if [ -n "${TEST_EMU:-}" ]; then
 	pairs_verifies_and_notices on_ascend 4 4
 	small_verifies_and_notices on_ascend 3 3
 	lookup_verifies_and_notices on_ascend 2 2
+	pull_counts_calls_on_ascend
 fi
 echo "verified, spoilt bytes found, bad arguments named"
