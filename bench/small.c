@@ -385,14 +385,25 @@ static uint64_t steps_of(const struct small_bench *b)
 	return steps;
 }
 
+static size_t most_buffers(const struct small_bench *b)
+{
+	size_t most = 0;
+
+	for (int i = 0; i < b->ncases; i++)
+		most = b->cases[i].n > most ? b->cases[i].n : most;
+	return most;
+}
+
 static int run_cases(struct small_bench *b, FILE *json)
 {
+	struct small *s = small_open(&b->o, &b->team, b->node, most_buffers(b));
 	int err = 0;
 
 	progress_stage("small", "rounds", steps_of(b));
 	for (unsigned round = 0; round < b->o.rounds; round++)
 		for (int i = 0; i < b->ncases && !err; i++)
-			err = small_round(&b->o, &b->team, b->node, &b->cases[i], round);
+			err = small_round(s, &b->cases[i], round);
+	small_close(s);
 	for (int i = 0; i < b->ncases && !err; i++)
 		forget_closing(b->cases[i].raw_calls);
 	if (err || b->team.rank)

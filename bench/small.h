@@ -56,13 +56,22 @@ struct small_case {
 	double raw_calls[IPCSHARE_CALLS];
 };
 
+struct small;
+
+/**
+ * small_open - what rounds of up to @most buffers need
+ * @node: the ranks of the group, in its order
+ */
+struct small *small_open(const struct small_options *options, const struct team *team,
+			 MPI_Comm node, size_t most);
+
 /**
  * small_round - measure each stage once and verify; collective over the job
- * @node: the ranks of the group, in its order
  *
  * Return: 0; -1 on every rank, and what failed where is printed: abandon the context then
  */
-int small_round(const struct small_options *options, const struct team *team, MPI_Comm node,
-		struct small_case *c, unsigned round);
+int small_round(struct small *s, struct small_case *c, unsigned round);
+
+void small_close(struct small *s);
 
 #endif

@@ -20,7 +20,9 @@
 #include "windows.h"
 #include "word.h"
 
-#define CHECKED 250	/* buffers of a rank that are checked where each takes a copy */
+/* Buffers of a rank that are checked, about: each may be a miss in all caches, or take a copy. */
+#define CHECKED 20000
+#define COPIED 250
 
 struct small {
 	const struct small_options *options;
@@ -33,9 +35,8 @@ struct small {
 	struct ipcshare_buf *bufs;
 	struct ipcshare_set *set;
 	void **first;		/* pointers of the first set: buffer i of rank r at r * n + i */
-	char *sent, *got;	/* by MPI_Allgatherv */
+	char *sent, *scratch;	/* for MPI_Allgatherv, and for rows */
 	int *lens, *places;
-	char *rows;
 	uint64_t calls[IPCSHARE_CALLS];
 	char why[TEAM_TEXT];
 };
@@ -72,7 +73,7 @@ static int step_share(struct small *s)
 
 static int step_gather(struct small *s)
 {
-	MPI_Allgatherv(s->sent, (int)s->c->sent, MPI_BYTE, s->got, s->lens, s->places, MPI_BYTE,
+	MPI_Allgatherv(s->sent, (int)s->c->sent, MPI_BYTE, s->scratch, s->lens, s->places, MPI_BYTE,
 		       s->node);
 	return 0;
 }
@@ -81,7 +82,7 @@ static int step_gather(struct small *s)
 static int step_rows(struct small *s)
 {
 	const size_t n = s->c->n, cells = n * (size_t)s->team->npeers;
-	void **ptr = (void **)s->rows;
+	void **ptr = (void **)s->scratch;
 	size_t *len = (size_t *)(ptr + cells);
 
 	for (size_t i = 0; i < cells; i++) {
@@ -89,7 +90,7 @@ static int step_rows(struct small *s)
 		len[i] = s->c->len;
 	}
 	memset(len + cells, 0, 4 * cells);
-	__asm__ volatile("" : : "r"(s->rows) : "memory");	/* it has to be written */
+	__asm__ volatile("" : : "r"(s->scratch) : "memory");	/* it has to be written */
 	return 0;
 }
 
@@ -139,7 +140,9 @@ static void calls_end(const struct small *s, size_t n, double out[IPCSHARE_CALLS
 
 static size_t stride(const struct small *s)
 {
-	return s->team->direct || s->c->n <= CHECKED ? 1 : s->c->n / CHECKED;
+	const size_t most = s->team->direct ? CHECKED : COPIED;
+
+	return s->c->n <= most ? 1 : s->c->n / most;
 }
 
 static int write_words(struct small *s)
@@ -252,20 +255,20 @@ static size_t bytes_sent(const struct ipcshare_buf *bufs, size_t n)
 	return (bytes + 63) & ~(size_t)63;
 }
 
+static size_t bytes_most(size_t n)
+{
+	return (64 + 16 * n + 63) & ~(size_t)63;
+}
+
 static void prepare_repeats(struct small *s)
 {
 	const int mine = (int)bytes_sent(s->bufs, s->c->n);
-	size_t total;
 
 	MPI_Allgather(&mine, 1, MPI_INT, s->lens, 1, MPI_INT, s->node);
+	s->c->sent = (size_t)mine;
 	s->places[0] = 0;
 	for (int r = 1; r < s->team->npeers; r++)
 		s->places[r] = s->places[r - 1] + s->lens[r - 1];
-	total = (size_t)(s->places[s->team->npeers - 1] + s->lens[s->team->npeers - 1]);
-	s->c->sent = (size_t)mine;
-	s->sent = take(1, s->c->sent);
-	s->got = take(1, total);
-	s->rows = take(20 * s->c->n, (size_t)s->team->npeers);
 }
 
 /* ---- A round -------------------------------------------------------------------------------- */
@@ -375,45 +378,57 @@ static int share_windows(struct small *s, enum small_stage stage, size_t n, size
 	return 0;
 }
 
-static int run(struct small *s)
+int small_round(struct small *s, struct small_case *c, unsigned round)
 {
+	s->c = c;
+	s->round = round;
+	s->serial++;
+	s->cells.n = c->n;
+	s->cells.len = c->len;
+	choose_order(s);
 	if (share_cold(s) || share_first(s))
 		return -1;
 	prepare_repeats(s);
 	if (repeat_short(s) || end_cells(s))
 		return -1;
-	if (s->c->raw && share_raw(s))
+	if (c->raw && share_raw(s))
 		return -1;
-	if (s->c->windows && share_windows(s, SMALL_STAGE_WINDOWS, s->c->windows, s->c->windows))
+	if (c->windows && share_windows(s, SMALL_STAGE_WINDOWS, c->windows, c->windows))
 		return -1;
-	return s->c->window && share_windows(s, SMALL_STAGE_WINDOW, s->c->n, 1) ? -1 : 0;
+	return c->window && share_windows(s, SMALL_STAGE_WINDOW, c->n, 1) ? -1 : 0;
 }
 
-int small_round(const struct small_options *options, const struct team *team, MPI_Comm node,
-		struct small_case *c, unsigned round)
+struct small *small_open(const struct small_options *options, const struct team *team,
+			 MPI_Comm node, size_t most)
 {
-	struct small s = { .options = options, .team = team, .node = node, .c = c, .round = round,
-			   .serial = 2 * round };
-	int err;
+	const size_t npeers = (size_t)team->npeers;
+	struct small *s = calloc(1, sizeof(*s));
 
-	if (cells_new(&s.cells, c->n, c->len))
+	if (!s || cells_new(&s->cells, most, 1))
 		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
-	memset(s.cells.at, 0xff, c->n * sizeof(*s.cells.at));
-	s.order = take(c->n, sizeof(*s.order));
-	s.bufs = take(c->n, sizeof(*s.bufs));
-	s.first = take(c->n * (size_t)team->npeers, sizeof(*s.first));
-	s.lens = take((size_t)team->npeers, sizeof(*s.lens));
-	s.places = take((size_t)team->npeers, sizeof(*s.places));
-	choose_order(&s);
-	err = run(&s);
-	free(s.order);
-	free(s.bufs);
-	free(s.first);
-	free(s.lens);
-	free(s.places);
-	free(s.sent);
-	free(s.got);
-	free(s.rows);
-	cells_drop(&s.cells);
-	return err;
+	memset(s->cells.at, 0xff, most * sizeof(*s->cells.at));
+	s->options = options;
+	s->team = team;
+	s->node = node;
+	s->order = take(most, sizeof(*s->order));
+	s->bufs = take(most, sizeof(*s->bufs));
+	s->first = take(most * npeers, sizeof(*s->first));
+	s->sent = take(1, bytes_most(most));
+	s->scratch = take(npeers, 128 + 20 * most);	/* more than bytes_most() */
+	s->lens = take(npeers, sizeof(*s->lens));
+	s->places = take(npeers, sizeof(*s->places));
+	return s;
+}
+
+void small_close(struct small *s)
+{
+	free(s->order);
+	free(s->bufs);
+	free(s->first);
+	free(s->sent);
+	free(s->scratch);
+	free(s->lens);
+	free(s->places);
+	cells_drop(&s->cells);
+	free(s);
 }

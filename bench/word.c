@@ -21,7 +21,7 @@ int word_write(const struct team *team, void *buf, size_t i, unsigned serial, ch
 	return copy(team, buf, &word, why);
 }
 
-int word_check(const struct team *team, const void *buf, int owner, size_t i, unsigned serial,
+int word_wrong(const struct team *team, const void *buf, int owner, size_t i, unsigned serial,
 	       char *why)
 {
 	const uint64_t expected = word_of(owner, i, serial);
