@@ -30,5 +30,6 @@ int bench_small(int argc, char **argv);
 int bench_resolve(int argc, char **argv);
 int bench_lookup(int argc, char **argv);
 int bench_pull(int argc, char **argv);
+int bench_arena(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ static const struct bench_command commands[] = {
 	{ "resolve", "take pointers to peers' buffers, against a plain array of them", bench_resolve },
 	{ "lookup", "find the allocation that holds an address, among few and many", bench_lookup },
 	{ "pull", "many small pieces of peers' buffers, against memcpy() and MPI_Get", bench_pull },
+	{ "arena", "small buffers of an arena, allocated and freed, against malloc()", bench_arena },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 

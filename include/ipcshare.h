@@ -204,6 +204,8 @@ enum ipcshare_call {
  * @open_exports: allocations exported without a whitelist (IPCSHARE_SHARE_OPEN)
  * @bytes_mapped: peers' bytes mapped now
  * @bytes_allocated: own bytes allocated or registered now
+ * @bytes_huge: of these, on huge pages that the machine had set apart
+ * @huge_misses: allocations of whole 2 MiB that found no such pages free (IPCSHARE_HUGE_PAGES)
  * @allocations: own allocations alive now
  * @sets: sets alive now
  * @groups: groups alive now
@@ -218,6 +220,8 @@ struct ipcshare_counters {
 	uint64_t open_exports;
 	uint64_t bytes_mapped;
 	uint64_t bytes_allocated;
+	uint64_t bytes_huge;
+	uint64_t huge_misses;
 	uint64_t allocations;
 	uint64_t sets;
 	uint64_t groups;
@@ -446,6 +450,8 @@ IPCSHARE_API int ipcshare_arena_trim(struct ipcshare_arena *arena, size_t *relea
  * @free_bytes: of those that any thread may get
  * @own: buffers that have an allocation of their own
  * @own_bytes: bytes of them
+ * @huge_bytes: bytes of both that are on huge pages that the machine had set apart
+ * @huge_misses: slabs, so far, for which no such pages were free
  */
 struct ipcshare_arena_stats {
 	size_t size;
@@ -457,6 +463,8 @@ struct ipcshare_arena_stats {
 	uint64_t free_bytes;
 	uint64_t own;
 	uint64_t own_bytes;
+	uint64_t huge_bytes;
+	uint64_t huge_misses;
 };
 
 /**

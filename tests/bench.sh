@@ -220,6 +220,21 @@ pull_counts_calls_on_ascend()
 		"$scratch/json" || fail "the JSON has no calls of a plan"
 }
 
+# $1 is run or on_ascend; the others are its arguments before the subcommand
+arena_verifies_and_notices()
+{
+	"$@" arena --pairs 3000 --batch 300 --rounds 2 --json "$scratch/json"
+	exits 0
+	wants '^verified: every buffer of a batch after every round$'
+	[ "$(grep -c '"bench": "arena".*"stage"' "$scratch/json")" = 48 ] ||
+		fail "not 2 orders by 3 numbers of threads by 4 sizes by 2 ways"
+	[ "$(grep -c '"baseline": "malloc".*"ratio":' "$scratch/json")" = 24 ] ||
+		fail "ratios are missing"
+	"$@" arena --size 100 --threads 3 --pairs 100 --batch 50 --rounds 1 --spoil
+	exits 1
+	wants 'buffer 0 of thread 2 (100 bytes at .*) is not what was written'
+}
+
 # The four workloads of the main job with so few buffers, and bytes, that they take a moment.
 reduce_workloads()
 {
@@ -272,6 +287,7 @@ resolve_verifies_and_notices
 lookup_verifies_and_notices run 1
 lookup_says_what_does_not_fit
 pull_verifies_and_notices
+arena_verifies_and_notices run 2
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
 	main_job_on_ascend
@@ -280,5 +296,6 @@ if [ -n "${TEST_EMU:-}" ]; then
 	small_verifies_and_notices on_ascend 3 3
 	lookup_verifies_and_notices on_ascend 2 2
 	pull_counts_calls_on_ascend
+	arena_verifies_and_notices on_ascend 1 1
 fi
 echo "verified, spoilt bytes found, bad arguments named"

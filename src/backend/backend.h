@@ -43,6 +43,8 @@ struct ipcshare__memory {
 	void *start;
 	size_t span;
 	void *priv; /* the backend's */
+	bool huge; /* on huge pages that were set apart */
+	bool huge_missed; /* it could have been, but not so many were free */
 };
 
 /* A peer's memory as mapped here. */

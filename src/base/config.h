@@ -18,6 +18,7 @@ struct ipcshare__config {
 	char socket_dir[64]; /* "": abstract sockets */
 	uint32_t identity; /* enum ipcshare__identity_policy */
 	uint32_t cache_entries, cache_mib;
+	uint32_t huge_pages;
 	uint32_t keep_mib;
 	char acl_lib[128]; /* "": the usual names */
 	uint32_t ascend_any_soc;

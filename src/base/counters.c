@@ -18,6 +18,8 @@ void ipcshare__counters_read(struct ipcshare__counters *c, struct ipcshare_count
 	out->open_exports = get(&c->open_exports);
 	out->bytes_mapped = get(&c->bytes_mapped);
 	out->bytes_allocated = get(&c->bytes_allocated);
+	out->bytes_huge = get(&c->bytes_huge);
+	out->huge_misses = get(&c->huge_misses);
 	out->allocations = get(&c->allocations);
 	out->sets = get(&c->sets);
 	out->groups = get(&c->groups);

@@ -403,6 +403,8 @@ int ipcshare_arena_stats(struct ipcshare_arena *arena, struct ipcshare_arena_sta
 		depot_count(arena, &arena->depots[size], &s);
 	s.own = arena->own;
 	s.own_bytes = arena->own_bytes;
+	s.huge_bytes = arena->huge_bytes;
+	s.huge_misses = arena->huge_misses;
 	pthread_mutex_unlock(&arena->lock);
 	*out = s;
 	return 0;

@@ -41,6 +41,10 @@ static int slab_add(struct ipcshare_arena *arena, struct ipcshare__region *regio
 		if (err)
 			record_keep(arena, slab);
 	}
+	if (!err) {
+		arena->huge_bytes += region->mem.huge ? region->mem.length : 0;
+		arena->huge_misses += region->mem.huge_missed;
+	}
 	pthread_mutex_unlock(&arena->lock);
 	if (err)
 		return ipcshare__fail_errno(ENOMEM, "arena_alloc", "what is known of %u cells", ncells);
@@ -120,6 +124,7 @@ int ipcshare__arena_slab_release(struct ipcshare_arena *arena, struct ipcshare__
 	/* Once the region is gone its addresses may be those of another. */
 	pthread_mutex_lock(&arena->lock);
 	ipcshare__index_remove(&arena->slabs, slab->base);
+	arena->huge_bytes -= region->mem.huge ? region->mem.length : 0;
 	if (slab->size == IPCSHARE__SIZE_OWN) {
 		arena->own--;
 		arena->own_bytes -= slab->cell;

@@ -116,6 +116,8 @@ static int region_add(struct ipcshare_ctx *ctx, struct ipcshare__memory *mem,
 	if (!err) {
 		ipcshare__count(&ctx->counters.allocations, 1);
 		ipcshare__count(&ctx->counters.bytes_allocated, mem->length);
+		ipcshare__count(&ctx->counters.bytes_huge, mem->huge ? mem->length : 0);
+		ipcshare__count(&ctx->counters.huge_misses, mem->huge_missed);
 		*out = r;
 		return 0;
 	}
@@ -242,6 +244,7 @@ static void region_destroy(struct ipcshare_ctx *ctx, struct ipcshare__region *r)
 		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_FREE, 1, start);
 	ipcshare__uncount(&ctx->counters.allocations, 1);
 	ipcshare__uncount(&ctx->counters.bytes_allocated, r->mem.length);
+	ipcshare__uncount(&ctx->counters.bytes_huge, r->mem.huge ? r->mem.length : 0);
 	ipcshare__retire_fewer(ctx, r->ntold);
 	region_forget(r);
 }

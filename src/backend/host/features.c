@@ -467,8 +467,9 @@ static const struct {
 		probe_huge_pages },
 	[IPCSHARE__FEATURE_HUGETLB] = {
 		{ .name = "free hugetlb pages", .since = "4.16",
-		  .use = "memory you make and ipcshare_register()",
-		  .without = "ipcshare_alloc() doesn't need them" }, probe_hugetlb },
+		  .use = "allocations of whole 2 MiB, as arenas make them",
+		  .without = "other pages do; as root, write a number to /proc/sys/vm/nr_hugepages" },
+		probe_hugetlb },
 };
 
 void ipcshare__feature_probe(enum ipcshare__feature_id id, struct ipcshare__feature *out)

@@ -20,6 +20,7 @@ struct host {
 	struct ipcshare__broker *broker;
 	char socket_dir[sizeof(((struct ipcshare__config *)0)->socket_dir)];
 	unsigned timeout_ms;
+	bool huge_pages;
 };
 
 struct host_memory {
@@ -50,6 +51,7 @@ static int host_open(const struct ipcshare__backend_args *args, struct ipcshare_
 	h->be.ops = &ipcshare__host_ops;
 	h->broker = args->broker;
 	h->timeout_ms = args->timeout_ms;
+	h->huge_pages = args->config->huge_pages;
 	strcpy(h->socket_dir, args->config->socket_dir);
 	*out = &h->be;
 	return 0;
@@ -86,17 +88,26 @@ static int memory_new(struct ipcshare__memory *out, void *base, size_t length,
 		return ipcshare__fail_errno(ENOMEM, "alloc", "one more allocation");
 	}
 	m->memfd = *memfd;
-	*out = (struct ipcshare__memory){ base, length, base, length, m };
+	*out = (struct ipcshare__memory){
+		.base = base, .length = length, .start = base, .span = length, .priv = m,
+	};
 	return 0;
 }
 
 static int host_alloc(struct ipcshare__backend *be, size_t length, struct ipcshare__memory *out)
 {
+	bool could = ((struct host *)be)->huge_pages && length % IPCSHARE__HUGE_PAGE == 0;
 	struct ipcshare__memfd memfd;
-	int err = ipcshare__memfd_make(length, &memfd);
+	bool huge = could && !ipcshare__memfd_make_huge(length, &memfd);
+	int err = huge ? 0 : ipcshare__memfd_make(length, &memfd);
 
-	(void)be;
-	return err ? err : memory_new(out, memfd.map, length, &memfd);
+	if (!err)
+		err = memory_new(out, memfd.map, length, &memfd);
+	if (err)
+		return err;
+	out->huge = huge;
+	out->huge_missed = could && !huge;
+	return 0;
 }
 
 static int host_adopt(struct ipcshare__backend *be, void *base, size_t length, int fd,

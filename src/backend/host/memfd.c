@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x8u /* Linux 6.3 */
 #endif
+#ifndef MFD_HUGE_2MB
+#define MFD_HUGE_2MB (21u << 26)
+#endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x10 /* Linux 5.1 */
 #endif
@@ -30,8 +34,6 @@
  * GiB might never end under a timer.
  */
 #define RESERVE_STEP ((size_t)64 << 20)
-/* A smaller memfd could take a whole huge page for itself. */
-#define HUGE_FROM ((size_t)2 << 20)
 /* What may be reserved without a look at how much is left. */
 #define CHECK_FROM ((size_t)1 << 20)
 
@@ -74,36 +76,43 @@ static int check_memory(size_t length)
 	return 0;
 }
 
-/* @has: bytes that the file takes already. */
-static int reserve(int fd, uint64_t offset, size_t length, uint64_t has)
+/* An errno, or 0. */
+static int fill(int fd, uint64_t offset, size_t length)
 {
-	int err = has < length ? check_memory(length - (size_t)has) : 0;
 	size_t step;
 
-	if (err)
-		return err;
 	for (; length; offset += step, length -= step) {
 		step = length < RESERVE_STEP ? length : RESERVE_STEP;
 		while (fallocate(fd, 0, (off_t)offset, (off_t)step))
 			if (errno != EINTR)
-				return ipcshare__fail_errno(errno, "alloc",
-							    "reserving %zu bytes of a memfd", step);
+				return errno;
 	}
 	return 0;
 }
 
-static int create(void)
+/* @has: bytes that the file takes already. */
+static int reserve(int fd, uint64_t offset, size_t length, uint64_t has)
 {
-	int fd = memfd_create("ipcshare", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int err = has < length ? check_memory(length - (size_t)has) : 0;
+
+	if (err)
+		return err;
+	err = fill(fd, offset, length);
+	return err ? ipcshare__fail_errno(err, "alloc", "reserving %zu bytes of a memfd", length) : 0;
+}
+
+static int create(unsigned flags)
+{
+	int fd = memfd_create("ipcshare", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | flags);
 
 	if (fd < 0 && errno == EINVAL) /* Linux before 6.3 */
-		fd = memfd_create("ipcshare", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = memfd_create("ipcshare", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
 	return fd;
 }
 
 int ipcshare__memfd_try(void)
 {
-	int fd = create();
+	int fd = create(0);
 
 	if (fd < 0)
 		return errno;
@@ -137,7 +146,7 @@ int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
 	err = check_file_size(m.map_length);
 	if (err)
 		return err;
-	m.fd = create();
+	m.fd = create(0);
 	if (m.fd < 0)
 		return ipcshare__fail_errno(errno, "alloc", "memfd_create");
 	m.map = mmap(NULL, m.map_length, PROT_READ | PROT_WRITE, MAP_SHARED, m.fd, 0);
@@ -146,7 +155,7 @@ int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
 		goto close_fd;
 	}
 	/* Huge pages where the machine gives them for shared memory; only a hint. */
-	if (m.map_length >= HUGE_FROM)
+	if (m.map_length >= IPCSHARE__HUGE_PAGE) /* a smaller one could take a whole one for itself */
 		madvise(m.map, m.map_length, MADV_HUGEPAGE);
 	err = reserve(m.fd, 0, m.map_length, 0);
 	if (err)
@@ -161,6 +170,43 @@ int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
 
 unmap:
 	munmap(m.map, m.map_length);
+close_fd:
+	close(m.fd);
+	return err;
+}
+
+/*
+ * The mapping takes the pages out of those that are free, or fails. They count in no look at the memory
+ * that is left: they are set apart already.
+ */
+int ipcshare__memfd_make_huge(size_t length, struct ipcshare__memfd *out)
+{
+	struct ipcshare__memfd m = { .map_length = length };
+	struct rlimit limit;
+	struct stat st;
+	int err;
+
+	if (!getrlimit(RLIMIT_FSIZE, &limit) && length > limit.rlim_cur)
+		return EFBIG;
+	m.fd = create(MFD_HUGETLB | MFD_HUGE_2MB);
+	if (m.fd < 0)
+		return errno;
+	m.map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, m.fd, 0);
+	if (m.map == MAP_FAILED) {
+		err = errno;
+		goto close_fd;
+	}
+	err = fill(m.fd, 0, length);
+	if (!err && (fcntl(m.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) || fstat(m.fd, &st)))
+		err = errno;
+	if (err)
+		goto unmap;
+	m.inode = st.st_ino;
+	*out = m;
+	return 0;
+
+unmap:
+	munmap(m.map, length);
 close_fd:
 	close(m.fd);
 	return err;
@@ -281,9 +327,28 @@ void ipcshare__memfd_drop(struct ipcshare__memfd *m)
 	close(m->fd);
 }
 
+/* Linux before 5.13 takes the seal on huge pages, and does not hold it. */
+static bool can_map_writable(int fd)
+{
+	void *p = mmap(NULL, IPCSHARE__HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		return errno != EPERM && errno != EACCES;
+	munmap(p, IPCSHARE__HUGE_PAGE);
+	return true;
+}
+
+static bool is_huge(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type == HUGETLBFS_MAGIC;
+}
+
 int ipcshare__memfd_protect(const struct ipcshare__memfd *m)
 {
-	if (!fcntl(m->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE))
+	if (!fcntl(m->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) &&
+	    !(is_huge(m->fd) && can_map_writable(m->fd)))
 		return 0;
 	return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "export",
 			      "read-only sharing needs Linux 5.1 and a memfd that takes seals",

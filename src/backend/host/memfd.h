@@ -21,6 +21,12 @@ int ipcshare__memfd_try(void);
 
 /* Zeroed, reserved, sealed against shrinking and growing, mapped. */
 int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out);
+/*
+ * The same on huge pages that the machine has set apart; @length is whole ones. An errno, without detail,
+ * where there are not so many free.
+ */
+#define IPCSHARE__HUGE_PAGE ((size_t)2 << 20)
+int ipcshare__memfd_make_huge(size_t length, struct ipcshare__memfd *out);
 /* Check that @base .. @base + @length is mapped shared from @fd; take a duplicate of @fd. */
 int ipcshare__memfd_adopt(void *base, size_t length, int fd, struct ipcshare__memfd *out);
 void ipcshare__memfd_drop(struct ipcshare__memfd *m);
