@@ -159,8 +159,9 @@ _Static_assert(sizeof(struct ipcshare__wire_descriptor) == 16, "struct ipcshare_
 #define IPCSHARE__BUFS_MAX (1u << 28) /* buffers of one rank in one call */
 
 /*
- * What a rank shares: the head, ndescriptors descriptors of nbufs buffers, nregions regions, and in an
- * update nbufs numbers of 32 bits: which buffers of the set these are. Zeroes up to whole 64 bytes.
+ * What a rank shares. First what has to be there before a descriptor can be read: the head, nregions
+ * regions, and in an update nbufs numbers of 32 bits: which buffers of the set these are; zeroes up to
+ * whole 16 bytes. Then ndescriptors descriptors of nbufs buffers, and zeroes up to whole 64 bytes.
  */
 struct ipcshare__wire_blob {
 	uint32_t magic;

@@ -6,18 +6,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "base/blocks.h"
 #include "base/descriptor.h"
 #include "group/catalog.h"
 
-/* ---- Writing: new, add every buffer, finish ---- */
+/* ---- Writing: begin, add every buffer, finish ---- */
 
 struct ipcshare__blob_writer {
 	struct ipcshare__blocks *blocks;
-	struct ipcshare__block room; /* the blob in it is the caller's to give back */
-	struct ipcshare__wire_descriptor *end; /* behind the last descriptor */
+	struct ipcshare__block room; /* the blob is in it; the caller's to give back */
+	struct ipcshare__wire_descriptor *first, *end; /* the descriptors */
 	uint32_t nbufs, ndescriptors;
 	struct ipcshare__wire_descriptor next; /* would go on with the run that was added last */
 };
@@ -69,71 +68,44 @@ struct ipcshare__blob_frame {
 	const size_t *indices; /* one for each buffer that was added */
 	bool carried; /* by the user, who may alter it: it gets a sum */
 };
-/* The blob is at w->room.at then. */
-int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare__blob_frame *frame);
+int ipcshare__blob_finish(struct ipcshare__blob_writer *w, const struct ipcshare__blob_frame *frame,
+			  struct ipcshare__wire_blob **out);
 
-/* ---- Reading ---- */
+/* ---- Reading: the head, then what goes before the descriptors; see reader.h for these ---- */
 
-/* Views into a blob whose form was checked; the bytes may be unaligned. */
-struct ipcshare__blob {
-	const unsigned char *descriptors;
-	const unsigned char *regions;
-	const unsigned char *indices; /* NULL if it is no update */
-	uint64_t set;
-	size_t nbufs;
-	uint32_t ndescriptors, nregions;
-	enum ipcshare__access access;
-};
-
-/* One of ours, or one whose head was checked. */
-struct ipcshare__blob ipcshare__blob_view(const void *bytes);
-/*
- * The head and the regions of @rank's blob: 0, or IPCSHARE_ERR_PROTOCOL, _VERSION or _MISMATCH with detail.
- * Allocates nothing.
- */
-int ipcshare__blob_check(const void *bytes, size_t len, uint32_t rank, uint64_t endpoint,
-			 bool carried, struct ipcshare__blob *out);
-/* Its regions into the catalog of its rank. */
-int ipcshare__blob_learn(const struct ipcshare__blob *blob, struct ipcshare__catalog *catalog);
-
-/* In place of a reference: no region. With it the status of a failed buffer, negated; 0: empty. */
-#define IPCSHARE__NO_REGION 0x80000000u
-
-/* The reference by which the reader knows @region; asked at least once for each. */
-typedef int ipcshare__place_fn(void *arg, uint32_t region, uint32_t *ref);
+/* The most bytes that a blob can have. */
+#define IPCSHARE__BLOB_MAX                                                                         \
+	((uint64_t)IPCSHARE__BUFS_MAX * (sizeof(struct ipcshare__wire_descriptor) + 4) +           \
+	 (uint64_t)IPCSHARE__REGION_MAX * sizeof(struct ipcshare__wire_region) + 256)
 
 /*
- * The descriptors: are they well-formed, as many buffers as the head says, and does each lie inside a
- * region that the catalog has? IPCSHARE_ERR_PROTOCOL if not, or what @place returns. refs[i] is set for
- * every buffer.
+ * The head of a blob of @len bytes: 0, or with detail IPCSHARE_ERR_PROTOCOL or _VERSION; and
+ * IPCSHARE_ERR_MISMATCH if it isn't @rank's of the group. Allocates nothing.
  */
-int ipcshare__blob_read(const struct ipcshare__blob *blob, const struct ipcshare__catalog *catalog,
-			ipcshare__place_fn *place, void *arg, uint32_t *refs);
+int ipcshare__blob_check_form(const struct ipcshare__wire_blob *head, uint64_t len);
+int ipcshare__blob_check_owner(const struct ipcshare__wire_blob *head, uint32_t rank,
+			       uint64_t endpoint);
+/* Of one that the user has carried, all of whose bytes are here and whose form was checked. */
+int ipcshare__blob_check_sum(const void *bytes, size_t len);
 
-static inline struct ipcshare__wire_descriptor ipcshare__blob_at(const struct ipcshare__blob *blob,
-								  uint32_t i)
+/* Where its descriptors begin: a multiple of 16. */
+uint64_t ipcshare__blob_prefix(const struct ipcshare__wire_blob *head);
+/* The regions in a prefix into the catalog of its rank. */
+int ipcshare__blob_learn(const struct ipcshare__wire_blob *prefix, struct ipcshare__catalog *catalog);
+
+static inline const struct ipcshare__wire_region *
+ipcshare__blob_regions(const struct ipcshare__wire_blob *prefix)
 {
-	struct ipcshare__wire_descriptor d;
-
-	memcpy(&d, blob->descriptors + i * sizeof(d), sizeof(d));
-	return d;
+	return (const struct ipcshare__wire_region *)(prefix + 1);
 }
 
-static inline struct ipcshare__wire_region
-ipcshare__blob_region(const struct ipcshare__blob *blob, uint32_t i)
+/* Which buffers of the set an update is about. */
+static inline const uint32_t *ipcshare__blob_indices(const struct ipcshare__wire_blob *prefix)
 {
-	struct ipcshare__wire_region r;
-
-	memcpy(&r, blob->regions + i * sizeof(r), sizeof(r));
-	return r;
+	return (const uint32_t *)(ipcshare__blob_regions(prefix) + prefix->nregions);
 }
 
-static inline uint32_t ipcshare__blob_index(const struct ipcshare__blob *blob, size_t i)
-{
-	uint32_t index;
-
-	memcpy(&index, blob->indices + i * sizeof(index), sizeof(index));
-	return index;
-}
+/* IPCSHARE_ERR_PROTOCOL, with @what is wrong, and @where, as its detail. */
+int ipcshare__blob_malformed(const char *what, uint64_t where);
 
 #endif

@@ -137,32 +137,32 @@ static size_t piece(uint64_t len, uint64_t done, size_t most)
 	return len <= done ? 0 : len - done < most ? (size_t)(len - done) : most;
 }
 
-static void pieces_copy(const struct ipcshare_group *g, const uint64_t *lens, uint64_t done,
-			size_t at, unsigned char *const *into)
+static void pieces_take(const struct ipcshare_group *g, const uint64_t *lens, uint64_t done,
+			size_t at, ipcshare__take_fn *take, void *arg)
 {
 	for (int r = 0; r < g->size; r++) {
 		size_t n = piece(lens[r], done, IPCSHARE__SLOT - at);
 
 		if (n && r != g->rank)
-			memcpy(into[r] + done, ipcshare__board_read(g, r) + at, n);
+			take(arg, r, ipcshare__board_read(g, r) + at, n);
 	}
 }
 
 int ipcshare__exchange_bytes(struct ipcshare_group *g, const void *mine, const uint64_t *lens,
-			     unsigned char *const *into)
+			     ipcshare__take_fn *take, void *arg)
 {
 	uint64_t most = 0;
 	int err = 0;
 
 	for (int r = 0; r < g->size; r++)
 		most = lens[r] > most ? lens[r] : most;
-	pieces_copy(g, lens, 0, IPCSHARE__SLOT_BODY, into);
+	pieces_take(g, lens, 0, IPCSHARE__SLOT_BODY, take, arg);
 	for (uint64_t done = FIRST_MOST; done < most && !err; done += IPCSHARE__SLOT) {
 		memcpy(ipcshare__board_slot(g), (const char *)mine + done,
 		       piece(lens[g->rank], done, IPCSHARE__SLOT));
 		err = board_round(g);
 		if (!err)
-			pieces_copy(g, lens, done, 0, into);
+			pieces_take(g, lens, done, 0, take, arg);
 	}
 	return err;
 }

@@ -68,9 +68,13 @@ int ipcshare__agree(struct ipcshare_group *group, enum ipcshare__collective whic
  */
 int ipcshare__agree_bytes(struct ipcshare_group *group, enum ipcshare__collective which, int status,
 			  uint32_t *flags, const void *mine, uint64_t len, uint64_t *lens);
-/* All of these bytes: those of rank r to into[r], but for our own. */
+/*
+ * All of these bytes but our own, piece by piece in order: rank after rank, and again. A piece is gone, and
+ * may be altered before that, when @take returns.
+ */
+typedef void ipcshare__take_fn(void *arg, int rank, const void *bytes, size_t n);
 int ipcshare__exchange_bytes(struct ipcshare_group *group, const void *mine, const uint64_t *lens,
-			     unsigned char *const *into);
+			     ipcshare__take_fn *take, void *arg);
 
 /* The second half of it, for ranks that know already that one of them failed. */
 int ipcshare__agree_on_failure(struct ipcshare_group *group, int status);

@@ -4,81 +4,68 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "group/share.h"
+#include "group/part.h"
 
 int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned flags)
 {
 	size_t n = (size_t)nranks;
-	uint64_t *words = calloc(3 * n, sizeof(uint64_t));
 
 	_Static_assert(sizeof(size_t) == 8 && sizeof(void *) == 8, "64-bit machines only");
-	*m = (struct ipcshare__meeting){ .flags = flags };
-	if (!words)
+	*m = (struct ipcshare__meeting){ .flags = flags, .values = calloc(2 * n, sizeof(uint64_t)) };
+	if (!m->values)
 		return ipcshare__fail_errno(ENOMEM, "share", "the exchange");
-	m->values = words;
-	m->lens = words + n;
-	m->blobs = (unsigned char **)(words + 2 * n);
+	m->lens = m->values + n;
 	return 0;
 }
 
-void ipcshare__meeting_free(struct ipcshare__meeting *m, struct ipcshare_group *g)
+void ipcshare__meeting_free(struct ipcshare__meeting *m)
 {
 	free(m->values);
-	ipcshare__block_put(&g->ctx->blocks, &m->bytes);
 }
 
-/* Bytes of all peers' blobs; PROTOCOL if a length can't be. */
-static int lens_sum(const struct ipcshare__meeting *m, const struct ipcshare_group *g, size_t *total)
+/* Every rank sees the same lengths, so all find the same. */
+static int lens_check(const struct ipcshare__meeting *m, const struct ipcshare_group *g)
 {
-	*total = 0;
-	for (int r = 0; r < g->size; r++) {
-		uint64_t len = m->lens[r];
-
-		if (len % IPCSHARE__BLOB_ALIGN || len > PTRDIFF_MAX - *total) {
+	for (int r = 0; r < g->size; r++)
+		if (m->lens[r] % IPCSHARE__BLOB_ALIGN || m->lens[r] > IPCSHARE__BLOB_MAX) {
 			ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "share", "",
-				       "the rank announced a blob of %ju bytes", (uintmax_t)len);
+				       "the rank announced a blob of %ju bytes",
+				       (uintmax_t)m->lens[r]);
 			ipcshare__fail_at(r, -1);
 			return IPCSHARE_ERR_PROTOCOL;
 		}
-		if (r != g->rank)
-			*total += len;
-	}
 	return 0;
+}
+
+static void part_take(void *parts, int rank, const void *bytes, size_t n)
+{
+	ipcshare__part_take((struct ipcshare__part *)parts + rank, bytes, n);
 }
 
 int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *g,
 			   enum ipcshare__collective which, int status,
-			   const struct ipcshare_share *s)
+			   const struct ipcshare_share *s, struct ipcshare__part *parts)
 {
-	size_t total, at = 0;
 	int err = ipcshare__agree_bytes(g, which, status, &m->flags, s ? s->blob : NULL,
 					s ? s->blob->bytes : 0, m->lens);
 
 	if (err)
 		return err;
-	err = lens_sum(m, g, &total);
+	err = lens_check(m, g);
 	if (err)
 		return ipcshare__exchange_quit(g, err);
-	if (ipcshare__block_get(&g->ctx->blocks, total, &m->bytes))
-		return ipcshare__exchange_quit(
-			g, ipcshare__fail_errno(ENOMEM, "share", "%zu bytes of descriptors", total));
-	for (int r = 0; r < g->size; r++) {
-		m->blobs[r] = r == g->rank ? (unsigned char *)s->blob : (unsigned char *)m->bytes.at + at;
-		at += r == g->rank ? 0 : m->lens[r];
-	}
-	return ipcshare__exchange_bytes(g, s->blob, m->lens, m->blobs);
+	for (int r = 0; r < g->size; r++)
+		ipcshare__part_begin(&parts[r], m->lens[r]);
+	return ipcshare__exchange_bytes(g, s->blob, m->lens, part_take, parts);
 }
 
 /* All have them now. What there is no room to note is sent again. */
 static void regions_told(const struct ipcshare_share *s)
 {
-	struct ipcshare__blob sent = ipcshare__blob_view(s->blob);
+	const struct ipcshare__wire_region *r = ipcshare__blob_regions(s->blob);
 
-	for (uint32_t i = 0; i < sent.nregions; i++) {
-		struct ipcshare__wire_region r = ipcshare__blob_region(&sent, i);
-
-		(void)ipcshare__idmap_put(&s->group->told, r.region, r.generation);
-	}
+	for (uint32_t i = 0; i < s->blob->nregions; i++)
+		(void)ipcshare__idmap_put(&s->group->told, r[i].region, r[i].generation);
 }
 
 int ipcshare__meeting_end(struct ipcshare__meeting *m, const struct ipcshare_share *s, int status,

@@ -1,101 +1,210 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "group/part.h"
+
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "group/set.h"
 
-/*
- * Our own must be the one that was begun: its regions are ours to hand over. Those of a collective add
- * to what we know of the rank; bytes that the user carried stand for themselves, for they may be old.
- */
-static int blob_take(struct ipcshare__set *set, const struct ipcshare_share *s, int rank,
-		     const void *bytes, size_t len, struct ipcshare__catalog *catalog,
-		     struct ipcshare__blob *out)
+struct ipcshare__part *ipcshare__parts_new(struct ipcshare__set *set, struct ipcshare_share *share,
+					   uint64_t serial)
 {
-	struct ipcshare_group *g = set->group;
-	int err = ipcshare__blob_check(bytes, len, (uint32_t)rank, g->members[rank].identity.endpoint,
-				       !s->collective, out);
+	int n = set->open.nranks;
+	struct ipcshare__part *parts = calloc((size_t)n, sizeof(*parts));
 
-	if (!err && rank == g->rank && bytes != s->blob && (len != s->blob->bytes || memcmp(bytes, s->blob, len)))
+	for (int r = 0; parts && r < n; r++) {
+		parts[r].set = set;
+		parts[r].share = share;
+		parts[r].rank = r;
+		parts[r].serial = serial;
+	}
+	if (!parts)
+		ipcshare__fail_errno(ENOMEM, "share", "what %d ranks bring", n);
+	return parts;
+}
+
+void ipcshare__parts_free(struct ipcshare__part *parts, struct ipcshare_group *g)
+{
+	struct ipcshare__blocks *blocks = &g->ctx->blocks;
+
+	for (int r = 0; parts && r < g->size; r++) {
+		ipcshare__block_put(blocks, &parts[r].prefix);
+		ipcshare__cells_free(&parts[r].cells, blocks);
+		ipcshare__catalog_clear(&parts[r].carried);
+	}
+	free(parts);
+}
+
+/* ---- Take: the head, the rest of the prefix, the descriptors ---- */
+
+static void part_fail(struct ipcshare__part *p, int status)
+{
+	if (!status)
+		return;
+	ipcshare__fail_at(p->rank, -1);
+	p->status = status;
+	p->why = *ipcshare_last_error();
+}
+
+void ipcshare__part_begin(struct ipcshare__part *p, uint64_t len)
+{
+	p->len = len;
+}
+
+/* A blob that the user carried comes in one piece. */
+static int carried_check(const struct ipcshare__part *p, const void *bytes, size_t n)
+{
+	const struct ipcshare_share *s = p->share;
+	int err = ipcshare__blob_check_sum(bytes, n);
+
+	/* Our own must be the one that was begun: its regions are ours to hand over. */
+	if (!err && p->rank == s->group->rank && (n != s->blob->bytes || memcmp(bytes, s->blob, n)))
 		err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "share", "pass the blob of this share",
 				     "our own blob is not the one that was begun");
-	if (err)
-		return err;
-	pthread_mutex_lock(&g->catalog_lock);
-	err = ipcshare__blob_learn(out, catalog);
-	pthread_mutex_unlock(&g->catalog_lock);
 	return err;
 }
 
-static int row_map(struct ipcshare__set *set, struct ipcshare_share *s, int rank,
-		   const struct ipcshare__catalog *catalog, int *failed)
+static int head_take(struct ipcshare__part *p, const void *bytes, size_t n)
 {
-	struct ipcshare__row *row = &set->rows[rank];
+	struct ipcshare_group *g = p->set->group;
+	struct ipcshare__wire_blob head = { 0 };
+	int err;
 
-	*failed = 0;
-	if (rank != set->open.rank && !set->lazy)
-		return ipcshare__row_map(row, set->group->ctx, set->group->members[rank].peer,
-					 catalog, failed);
-	if (rank == set->open.rank)
-		ipcshare__row_map_own(row, &s->describer);
-	else
-		ipcshare__row_map_later(row);
-	return 0;
+	memcpy(&head, bytes, n < sizeof(head) ? n : sizeof(head));
+	err = ipcshare__blob_check_form(&head, p->len);
+	if (!err && !p->share->collective)
+		err = carried_check(p, bytes, n);
+	if (!err)
+		err = ipcshare__blob_check_owner(&head, (uint32_t)p->rank,
+						 g->members[p->rank].identity.endpoint);
+	if (!err && head.set != p->serial)
+		err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "share",
+				     "every rank must update the same set",
+				     "the rank's buffers are for set %ju of the group, not %ju",
+				     (uintmax_t)head.set, (uintmax_t)p->serial);
+	p->prefix_len = ipcshare__blob_prefix(&head);
+	if (!err && ipcshare__block_get(&g->ctx->blocks, p->prefix_len, &p->prefix))
+		err = ipcshare__fail_errno(ENOMEM, "share", "%u regions", head.nregions);
+	if (!err) /* the head that was checked; the bytes may be others by now */
+		memcpy(p->prefix.at, &head, sizeof(head));
+	return err;
 }
 
+/* Collectives write catalogs, and the row may grow, while ipcshare_ptr_lazy() reads them. */
+static int place(void *part, uint32_t region, struct ipcshare__placed *out)
+{
+	struct ipcshare__part *p = part;
+	int err;
+
+	pthread_mutex_lock(&p->set->lock);
+	err = ipcshare__row_place(&p->source, region, out);
+	pthread_mutex_unlock(&p->set->lock);
+	return err;
+}
+
+/*
+ * The prefix is complete. Blobs of a collective add to what we know of the rank; those that the user
+ * carried stand for themselves, for they may be old.
+ */
+static int prefix_end(struct ipcshare__part *p)
+{
+	const struct ipcshare__wire_blob *prefix = ipcshare__part_prefix(p);
+	struct ipcshare_group *g = p->set->group;
+	struct ipcshare__member *m = &g->members[p->rank];
+	struct ipcshare__catalog *catalog = p->share->collective ? &m->catalog : &p->carried;
+	bool own = p->rank == g->rank;
+	int err;
+
+	pthread_mutex_lock(&g->catalog_lock);
+	err = ipcshare__blob_learn(prefix, catalog);
+	pthread_mutex_unlock(&g->catalog_lock);
+	p->source = (struct ipcshare__row_source){
+		.row = &p->set->rows[p->rank],
+		.ctx = g->ctx,
+		.peer = m->peer,
+		.ours = own ? &p->share->describer : NULL,
+		.catalog = catalog,
+		.access = (enum ipcshare__access)prefix->access,
+		.lazy = p->set->lazy && !own,
+	};
+	if (!err)
+		err = ipcshare__cells_alloc(&p->cells, &g->ctx->blocks, prefix->nbufs,
+					    p->source.lazy);
+	if (!err)
+		ipcshare__reader_begin(&p->reader, catalog, place, p, &p->cells);
+	return err;
+}
+
+/* @n bytes of the prefix, which are not all of it if @n is all there is. */
+static int prefix_take(struct ipcshare__part *p, const unsigned char *bytes, size_t n)
+{
+	size_t head = p->taken ? 0 : sizeof(struct ipcshare__wire_blob); /* it was copied */
+
+	memcpy((unsigned char *)p->prefix.at + p->taken + head, bytes + head, n - head);
+	p->taken += n;
+	return p->taken == p->prefix_len ? prefix_end(p) : 0;
+}
+
+static int descriptors_take(struct ipcshare__part *p, const unsigned char *bytes, size_t n)
+{
+	uint64_t left = ipcshare__part_prefix(p)->ndescriptors - p->reader.ndescriptors;
+	size_t here = n / sizeof(struct ipcshare__wire_descriptor);
+
+	p->taken += n;
+	return ipcshare__reader_read(&p->reader, bytes, here < left ? here : (size_t)left);
+}
+
+void ipcshare__part_take(struct ipcshare__part *p, const void *bytes, size_t n)
+{
+	size_t most;
+	int err = 0;
+
+	if (p->status)
+		return;
+	if (!p->prefix.at)
+		err = head_take(p, bytes, n);
+	if (!err && p->taken < p->prefix_len) {
+		most = p->prefix_len - p->taken < n ? (size_t)(p->prefix_len - p->taken) : n;
+		err = prefix_take(p, bytes, most);
+		bytes = (const unsigned char *)bytes + most;
+		n -= most;
+	}
+	if (!err && n)
+		err = descriptors_take(p, bytes, n);
+	part_fail(p, err);
+}
+
+/* ---- End ---- */
+
 /* What this rank has to tell the others: that it can't import, with the first buffer concerned. */
-static void note_failed(const struct ipcshare__row *row, const struct ipcshare__cells *cells,
-			size_t i, int rank, int failed, struct ipcshare_error *bad)
+static void note_failed(const struct ipcshare__part *p, size_t i, int failed,
+			struct ipcshare_error *bad)
 {
 	if (!failed) /* in an earlier call: the set holds that against the region */
-		ipcshare__fail(row->used[cells->ref[i]].status, "import", "",
+		ipcshare__fail(p->source.row->used[p->cells.ref[i]].status, "import", "",
 			       "the allocation could not be mapped when it came into the set");
-	ipcshare__fail_at(rank, (int64_t)i);
+	ipcshare__fail_at(p->rank, (int64_t)i);
 	if (!bad->status)
 		*bad = *ipcshare_last_error();
 }
 
-int ipcshare__part_make(struct ipcshare__set *set, struct ipcshare_share *s, int rank,
-			uint64_t serial, const void *bytes, size_t len, struct ipcshare__part *part,
-			struct ipcshare_error *bad)
+int ipcshare__part_end(struct ipcshare__part *p, struct ipcshare_error *bad)
 {
-	struct ipcshare__catalog carried = { 0 };
-	struct ipcshare__catalog *catalog =
-		s->collective ? &set->group->members[rank].catalog : &carried;
-	struct ipcshare__row *row = &set->rows[rank];
-	bool lazy = set->lazy && rank != set->open.rank;
-	int err, failed;
+	int failed = 0;
 	size_t first;
 
-	*part = (struct ipcshare__part){ .cells = { .n = 0 } };
-	err = blob_take(set, s, rank, bytes, len, catalog, &part->blob);
-	if (!err && part->blob.set != serial)
-		err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "share",
-				     "every rank must update the same set",
-				     "the rank's buffers are for set %ju of the group, not %ju",
-				     (uintmax_t)part->blob.set, (uintmax_t)serial);
-	if (!err)
-		err = ipcshare__cells_alloc(&part->cells, &set->group->ctx->blocks,
-					    part->blob.nbufs, lazy);
-	if (!err) {
-		pthread_mutex_lock(&set->lock); /* the row may grow */
-		err = ipcshare__row_read(row, &part->blob, catalog, &part->cells);
-		pthread_mutex_unlock(&set->lock);
+	if (!p->status)
+		part_fail(p, ipcshare__reader_end(&p->reader));
+	if (!p->status)
+		part_fail(p, ipcshare__row_map(&p->source, &failed));
+	if (p->status) {
+		ipcshare__error_restore(&p->why);
+		return p->status;
 	}
-	if (!err)
-		err = row_map(set, s, rank, catalog, &failed);
-	if (!err) {
-		first = ipcshare__row_fill(row, &part->blob, &part->cells);
-		if (first < part->cells.n)
-			note_failed(row, &part->cells, first, rank, failed, bad);
-	} else {
-		ipcshare__row_map_later(row); /* never: what it wanted is forgotten */
-	}
-	ipcshare__catalog_clear(&carried);
-	return err;
-}
-
-void ipcshare__part_free(struct ipcshare__part *part, struct ipcshare__blocks *blocks)
-{
-	ipcshare__cells_free(&part->cells, blocks);
+	first = ipcshare__row_settle(p->source.row, &p->cells);
+	if (first < p->cells.n)
+		note_failed(p, first, failed, bad);
+	return 0;
 }

@@ -8,31 +8,6 @@
 
 #define NONE UINT32_MAX
 
-/* ---- Cells ---- */
-
-int ipcshare__cells_alloc(struct ipcshare__cells *c, struct ipcshare__blocks *blocks, size_t n,
-			  bool lazy)
-{
-	size_t each = sizeof(*c->ptr) + sizeof(*c->len) + sizeof(*c->ref) +
-		      (lazy ? sizeof(*c->offset) : 0);
-
-	*c = (struct ipcshare__cells){ .n = n };
-	if (ipcshare__block_get(blocks, n * each, &c->room))
-		return ipcshare__fail_errno(ENOMEM, "share", "%zu pointers", n);
-	c->ptr = c->room.at;
-	c->len = (size_t *)(c->ptr + n);
-	c->ref = (uint32_t *)(c->len + n + (lazy ? n : 0));
-	if (lazy)
-		c->offset = (uint64_t *)(c->len + n);
-	return 0;
-}
-
-void ipcshare__cells_free(struct ipcshare__cells *c, struct ipcshare__blocks *blocks)
-{
-	ipcshare__block_put(blocks, &c->room);
-	*c = (struct ipcshare__cells){ .n = 0 };
-}
-
 /* ---- Rows ---- */
 
 void ipcshare__row_init(struct ipcshare__row *row)
@@ -79,62 +54,101 @@ static int used_add(struct ipcshare__row *row, uint32_t key, uint32_t *ref)
 	return 0;
 }
 
-/* The place of @region in the row; wanted, if nothing of the set lay in it until now. */
-static int used_place(struct ipcshare__row *row, uint32_t region, enum ipcshare__access access,
-		      const struct ipcshare__catalog *catalog, uint32_t *ref)
+/* ---- Place ---- */
+
+static int used_at(struct ipcshare__row *row, uint32_t region, enum ipcshare__access access,
+		   uint32_t *ref)
 {
-	const struct ipcshare__known *known = ipcshare__catalog_find(catalog, region);
 	uint32_t key = key_of(region, access);
 	const uint32_t *at = ipcshare__idmap_find(&row->by_id, key);
-	struct ipcshare__used *u;
 
 	if (at)
 		*ref = *at;
 	else if (used_add(row, key, ref))
 		return ipcshare__fail_errno(ENOMEM, "share", "one more region of a set");
-	u = &row->used[*ref];
-	if ((u->cells || u->wanted) && u->generation != known->generation)
-		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "share", "",
-				      "region %u was freed, although the set holds it", region);
-	if (u->cells || u->wanted)
-		return 0;
-	*u = (struct ipcshare__used){
-		.region = region,
-		.generation = known->generation,
-		.access = access,
-		.length = known->length,
-		.wanted = true,
-		.next_wanted = NONE,
-	};
-	if (row->wanted == NONE)
-		row->wanted = *ref;
-	else
-		row->used[row->last_wanted].next_wanted = *ref;
-	row->last_wanted = *ref;
 	return 0;
 }
 
-/* ---- Read ---- */
-
-struct reading {
-	struct ipcshare__row *row;
-	const struct ipcshare__catalog *catalog;
-	enum ipcshare__access access;
-};
-
-static int place(void *arg, uint32_t region, uint32_t *ref)
+static void want(struct ipcshare__row *row, uint32_t ref)
 {
-	const struct reading *r = arg;
-
-	return used_place(r->row, region, r->access, r->catalog, ref);
+	row->used[ref].wanted = true;
+	row->used[ref].next_wanted = NONE;
+	if (row->wanted == NONE)
+		row->wanted = ref;
+	else
+		row->used[row->last_wanted].next_wanted = ref;
+	row->last_wanted = ref;
 }
 
-int ipcshare__row_read(struct ipcshare__row *row, const struct ipcshare__blob *b,
-		       const struct ipcshare__catalog *catalog, struct ipcshare__cells *c)
+static struct ipcshare__want want_of(const struct ipcshare__row_source *s,
+				     const struct ipcshare__used *u)
 {
-	struct reading r = { row, catalog, b->access };
+	return (struct ipcshare__want){
+		.region = u->region,
+		.generation = u->generation,
+		.access = u->access,
+		.key = ipcshare__catalog_find(s->catalog, u->region)->key,
+		.length = u->length,
+	};
+}
 
-	return ipcshare__blob_read(b, catalog, place, &r, c->ref);
+static struct ipcshare__held *own_held(const struct ipcshare__row_source *s, uint32_t region)
+{
+	return &s->ours->held[*ipcshare__idmap_find(&s->ours->by_id, region)];
+}
+
+/* It is new to the row, or was let go: from where it is mapped already, if it is. */
+static void used_begin(struct ipcshare__row_source *s, uint32_t ref)
+{
+	struct ipcshare__used *u = &s->row->used[ref];
+	struct ipcshare__want w;
+
+	u->alive = true;
+	s->row->nidle++;
+	if (s->ours) {
+		u->own = own_held(s, u->region)->region;
+		own_held(s, u->region)->region = NULL;
+		u->base = u->own->mem.start;
+	} else if (!s->lazy) {
+		w = want_of(s, u);
+		u->mapping = ipcshare__mapping_hold_ready(s->ctx, s->peer, &w);
+		if (u->mapping)
+			u->base = u->mapping->at.base;
+		else
+			want(s->row, ref);
+	}
+}
+
+int ipcshare__row_place(void *source, uint32_t region, struct ipcshare__placed *out)
+{
+	struct ipcshare__row_source *s = source;
+	const struct ipcshare__known *known = ipcshare__catalog_find(s->catalog, region);
+	struct ipcshare__used *u;
+	uint32_t ref = 0;
+	int err = used_at(s->row, region, s->access, &ref);
+
+	if (err)
+		return err;
+	u = &s->row->used[ref];
+	if (!u->alive && s->ours && !own_held(s, region)->region)
+		return ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "share", "share anew",
+				      "an earlier try to complete the share failed half-way");
+	if (!u->alive) {
+		*u = (struct ipcshare__used){
+			.region = region,
+			.generation = known->generation,
+			.access = s->access,
+			.length = known->length,
+		};
+		used_begin(s, ref);
+	} else if (u->generation != known->generation) {
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "share", "",
+				      "region %u was freed, although the set holds it", region);
+	}
+	if (!u->base && !s->lazy)
+		u->unsettled = s->row->unsettled = true;
+	*out = (struct ipcshare__placed){ ref, u->base };
+	return 0;
 }
 
 /* ---- Map ---- */
@@ -150,26 +164,6 @@ static struct ipcshare__used *wanted_take(struct ipcshare__row *row)
 	return u;
 }
 
-void ipcshare__row_map_later(struct ipcshare__row *row)
-{
-	while (wanted_take(row))
-		;
-}
-
-void ipcshare__row_map_own(struct ipcshare__row *row, struct ipcshare__describer *ours)
-{
-	struct ipcshare__used *u;
-
-	while ((u = wanted_take(row))) {
-		struct ipcshare__held *held =
-			&ours->held[*ipcshare__idmap_find(&ours->by_id, u->region)];
-
-		u->own = held->region;
-		held->region = NULL;
-		u->base = u->own->mem.start;
-	}
-}
-
 static uint32_t wanted_count(const struct ipcshare__row *row)
 {
 	uint32_t n = 0;
@@ -179,10 +173,10 @@ static uint32_t wanted_count(const struct ipcshare__row *row)
 	return n;
 }
 
-int ipcshare__row_map(struct ipcshare__row *row, struct ipcshare_ctx *ctx,
-		      struct ipcshare__peer *peer, const struct ipcshare__catalog *catalog, int *failed)
+int ipcshare__row_map(struct ipcshare__row_source *s, int *failed)
 {
-	uint32_t n = wanted_count(row), i = 0, ref = row->wanted;
+	struct ipcshare__row *row = s->row;
+	uint32_t n = wanted_count(row), i = 0;
 	struct ipcshare__want *wants;
 
 	*failed = 0;
@@ -191,15 +185,9 @@ int ipcshare__row_map(struct ipcshare__row *row, struct ipcshare_ctx *ctx,
 	wants = calloc(n, sizeof(*wants));
 	if (!wants)
 		return ipcshare__fail_errno(ENOMEM, "share", "%u imports", n);
-	for (; ref != NONE; ref = row->used[ref].next_wanted)
-		wants[i++] = (struct ipcshare__want){
-			.region = row->used[ref].region,
-			.generation = row->used[ref].generation,
-			.access = row->used[ref].access,
-			.key = ipcshare__catalog_find(catalog, row->used[ref].region)->key,
-			.length = row->used[ref].length,
-		};
-	*failed = ipcshare__mappings_hold(ctx, peer, wants, n);
+	for (uint32_t ref = row->wanted; ref != NONE; ref = row->used[ref].next_wanted)
+		wants[i++] = want_of(s, &row->used[ref]);
+	*failed = ipcshare__mappings_hold(s->ctx, s->peer, wants, n);
 	for (i = 0; i < n; i++) {
 		struct ipcshare__used *u = wanted_take(row);
 
@@ -211,104 +199,69 @@ int ipcshare__row_map(struct ipcshare__row *row, struct ipcshare_ctx *ctx,
 	return 0;
 }
 
-/* ---- Fill ---- */
-
-struct filling {
-	const struct ipcshare__row *row;
-	struct ipcshare__cells *cells;
-	size_t i, first_bad;
-	uint32_t ref; /* of the cell before; NO_REGION: none */
-	char *base; /* of its region */
-};
-
-static void region_enter(struct filling *f, uint32_t ref)
+size_t ipcshare__row_settle(struct ipcshare__row *row, struct ipcshare__cells *c)
 {
-	const struct ipcshare__used *u = &f->row->used[ref];
+	size_t first_bad = c->n;
 
-	f->ref = ref;
-	f->base = u->base;
-	if (u->status && f->first_bad == f->cells->n)
-		f->first_bad = f->i;
-}
+	if (!row->unsettled)
+		return first_bad;
+	for (size_t i = 0; i < c->n; i++) {
+		const struct ipcshare__used *u =
+			c->ref[i] & IPCSHARE__NO_REGION ? NULL : &row->used[c->ref[i]];
 
-static inline void cell_fill(struct filling *f, uint64_t offset, size_t len)
-{
-	struct ipcshare__cells *c = f->cells;
-	size_t i = f->i++;
-
-	c->ptr[i] = f->base ? f->base + offset : NULL;
-	c->len[i] = len;
-	if (c->offset)
-		c->offset[i] = offset;
-}
-
-size_t ipcshare__row_fill(const struct ipcshare__row *row, const struct ipcshare__blob *b,
-			  struct ipcshare__cells *c)
-{
-	struct filling f = {
-		.row = row, .cells = c, .first_bad = c->n, .ref = IPCSHARE__NO_REGION,
-	};
-	uint64_t offset = 0, len = 0;
-
-	for (uint32_t k = 0; k < b->ndescriptors; k++) {
-		struct ipcshare__wire_descriptor d = ipcshare__blob_at(b, k);
-		uint32_t ref = c->ref[f.i];
-
-		if (ref & IPCSHARE__NO_REGION) {
-			f.ref = IPCSHARE__NO_REGION;
-			f.base = NULL;
-			cell_fill(&f, 0, 0);
+		if (!u || !u->unsettled)
 			continue;
-		}
-		if (ref != f.ref)
-			region_enter(&f, ref);
-		if (ipcshare__descriptor_length(d)) {
-			offset = ipcshare__descriptor_low(d);
-			len = ipcshare__descriptor_length(d);
-			cell_fill(&f, offset, len);
-		} else {
-			for (uint32_t more = ipcshare__descriptor_high(d); more; more--) {
-				offset += ipcshare__descriptor_low(d);
-				cell_fill(&f, offset, len);
-			}
-		}
+		c->ptr[i] = u->base ? u->base + (uintptr_t)c->ptr[i] : NULL;
+		if (u->status && first_bad == c->n)
+			first_bad = i;
 	}
-	return f.first_bad;
+	for (uint32_t i = 0; i < row->nused; i++)
+		row->used[i].unsettled = false;
+	row->unsettled = false;
+	return first_bad;
 }
 
 /* ---- Count and exchange ---- */
 
-static void count_one(struct ipcshare__row *row, uint32_t ref, uint64_t by)
+/* @by more cells, or fewer. */
+static void count(struct ipcshare__row *row, uint32_t ref, uint64_t by)
 {
-	if (!(ref & IPCSHARE__NO_REGION))
-		row->used[ref].cells += by;
-	else if (ref != IPCSHARE__NO_REGION)
-		row->failed += by;
+	struct ipcshare__used *u;
+	bool was_idle;
+
+	if (ref & IPCSHARE__NO_REGION) {
+		row->failed += ref == IPCSHARE__NO_REGION ? 0 : by;
+		return;
+	}
+	u = &row->used[ref];
+	was_idle = !u->cells;
+	u->cells += by;
+	row->nidle += (uint32_t)!u->cells - (uint32_t)was_idle;
 }
 
-void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *c, int by)
+void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *c)
 {
 	for (size_t i = 0, from; i < c->n;) { /* mostly many in one region */
 		uint32_t ref = c->ref[from = i];
 
 		while (i < c->n && c->ref[i] == ref)
 			i++;
-		count_one(row, ref, (uint64_t)by * (i - from));
+		count(row, ref, i - from);
 	}
 }
 
-void ipcshare__row_swap(struct ipcshare__row *row, const struct ipcshare__blob *update,
+void ipcshare__row_swap(struct ipcshare__row *row, const uint32_t *indices,
 			struct ipcshare__cells *c)
 {
 	struct ipcshare__cells *mine = &row->cells;
 
 	for (size_t k = 0; k < c->n; k++) {
-		size_t i = ipcshare__blob_index(update, k), len = mine->len[i];
+		size_t i = indices[k], len = mine->len[i];
 		uint32_t ref = mine->ref[i];
 		void *ptr = mine->ptr[i];
 
-		count_one(row, ref, (uint64_t)-1);
-		count_one(row, c->ref[k], 1);
+		count(row, ref, (uint64_t)-1);
+		count(row, c->ref[k], 1);
 		mine->len[i] = c->len[k];
 		mine->ref[i] = c->ref[k];
 		/* Relaxed, as in ipcshare_ptr(), which may look at its neighbours just now. */
@@ -327,44 +280,31 @@ void ipcshare__row_swap(struct ipcshare__row *row, const struct ipcshare__blob *
 
 /* ---- Let go ---- */
 
-static void used_drop(struct ipcshare__used *u, struct ipcshare_ctx *ctx)
+static void used_end(struct ipcshare__used *u, struct ipcshare_ctx *ctx)
 {
 	if (u->mapping)
 		ipcshare__mapping_drop(ctx, u->mapping);
 	if (u->own)
 		ipcshare__region_drop(ctx, u->own);
-	u->mapping = NULL;
-	u->own = NULL;
-	u->base = NULL;
-	u->status = 0;
+	*u = (struct ipcshare__used){ .region = u->region };
 }
 
-static bool is_idle(const struct ipcshare__row *row, uint32_t ref)
+void ipcshare__row_sweep(struct ipcshare__row *row, struct ipcshare_ctx *ctx)
 {
-	return !(ref & IPCSHARE__NO_REGION) && !row->used[ref].cells;
-}
-
-bool ipcshare__row_has_idle(const struct ipcshare__row *row, const struct ipcshare__cells *c)
-{
-	size_t i = 0;
-
-	while (i < c->n && !is_idle(row, c->ref[i]))
-		i++;
-	return i < c->n;
-}
-
-void ipcshare__row_sweep(struct ipcshare__row *row, struct ipcshare_ctx *ctx,
-			 const struct ipcshare__cells *c)
-{
-	for (size_t i = 0; i < c->n; i++)
-		if (is_idle(row, c->ref[i]))
-			used_drop(&row->used[c->ref[i]], ctx);
+	while (wanted_take(row)) /* of parts that failed: no cell will lie in it */
+		;
+	for (uint32_t i = 0; i < row->nused && row->nidle; i++)
+		if (row->used[i].alive && !row->used[i].cells) {
+			used_end(&row->used[i], ctx);
+			row->nidle--;
+		}
 }
 
 void ipcshare__row_drop(struct ipcshare__row *row, struct ipcshare_ctx *ctx)
 {
 	for (uint32_t i = 0; i < row->nused; i++)
-		used_drop(&row->used[i], ctx);
+		used_end(&row->used[i], ctx);
+	row->nidle = 0;
 }
 
 /* ---- Look ---- */

@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A row: the buffers of one rank in a set. A cell is one of them; what its allocation is here stands
- * once in the row, with the number of cells that lie in it. 20 bytes a cell, 28 in a lazy row.
+ * once in the row, with the number of cells that lie in it.
  */
 #ifndef IPCSHARE_GROUP_ROW_H
 #define IPCSHARE_GROUP_ROW_H
 
-#include "group/blob.h"
 #include "group/describe.h"
-
-struct ipcshare__cells {
-	void **ptr; /* NULL: empty, failed, or not mapped yet */
-	size_t *len;
-	uint32_t *ref; /* place of its region in the row */
-	uint64_t *offset; /* in the region; NULL unless the row is lazy */
-	size_t n;
-	struct ipcshare__block room; /* all of these are in it */
-};
-
-/* 0, or IPCSHARE_ERR_NO_MEMORY with detail. */
-int ipcshare__cells_alloc(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks, size_t n,
-			  bool lazy);
-void ipcshare__cells_free(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks);
+#include "group/reader.h"
 
 /* An allocation of the rank, as the set uses it. */
 struct ipcshare__used {
@@ -33,7 +19,9 @@ struct ipcshare__used {
 	char *base; /* NULL: not mapped */
 	struct ipcshare__mapping *mapping; /* held, of a peer's */
 	struct ipcshare__region *own; /* held, of ours */
+	bool alive; /* between its place and its end */
 	bool wanted; /* on the row's list */
+	bool unsettled; /* new cells may have an offset in place of a pointer */
 	uint32_t next_wanted;
 };
 
@@ -41,8 +29,10 @@ struct ipcshare__row {
 	struct ipcshare__cells cells;
 	struct ipcshare__used *used;
 	uint32_t nused, capacity;
+	uint32_t nidle; /* of these, alive although no cell lies in them */
 	struct ipcshare__idmap by_id; /* 2 * id + read-only, to its place in used */
-	uint32_t wanted, last_wanted; /* list of what ipcshare__row_read() found, in its order */
+	uint32_t wanted, last_wanted; /* list of what is still to be mapped, in the order it was met */
+	bool unsettled; /* of one of used */
 	uint64_t failed; /* cells that their owner could not share */
 	struct ipcshare__memory device; /* the pointers on the device; .base NULL until asked for */
 };
@@ -55,42 +45,41 @@ void ipcshare__row_free(struct ipcshare__row *row, struct ipcshare__blocks *bloc
 struct ipcshare__used *ipcshare__row_find(const struct ipcshare__row *row, uint32_t region,
 					  enum ipcshare__access access);
 
-/*
- * Which region each of @cells lies in, from a blob whose descriptors are checked on the way. Regions that
- * are new to the row are wanted. 0; IPCSHARE_ERR_NO_MEMORY; IPCSHARE_ERR_PROTOCOL also if a region in use has
- * become another.
- */
-int ipcshare__row_read(struct ipcshare__row *row, const struct ipcshare__blob *blob,
-		       const struct ipcshare__catalog *catalog, struct ipcshare__cells *cells);
+/* Where a row's new cells come from. */
+struct ipcshare__row_source {
+	struct ipcshare__row *row;
+	struct ipcshare_ctx *ctx;
+	struct ipcshare__peer *peer; /* whose they are */
+	struct ipcshare__describer *ours; /* or NULL, and ours, which holds the regions until now */
+	const struct ipcshare__catalog *catalog;
+	enum ipcshare__access access;
+	bool lazy;
+};
 
 /*
- * Map what is wanted: from @peer in one backend call, or our own regions, which @ours held until now.
- * Each has its own status then; *@failed is the first, with its detail as the last error.
+ * An ipcshare__place_fn, with a source: the place of @region in the row. What is mapped in this process is
+ * held from then on; what isn't is wanted. IPCSHARE_ERR_NO_MEMORY; IPCSHARE_ERR_PROTOCOL if a region in use
+ * has become another.
  */
-int ipcshare__row_map(struct ipcshare__row *row, struct ipcshare_ctx *ctx,
-		      struct ipcshare__peer *peer, const struct ipcshare__catalog *catalog, int *failed);
-void ipcshare__row_map_own(struct ipcshare__row *row, struct ipcshare__describer *ours);
-/* A lazy row: none of it now. */
-void ipcshare__row_map_later(struct ipcshare__row *row);
+int ipcshare__row_place(void *source, uint32_t region, struct ipcshare__placed *out);
 
 /*
- * Once its regions are mapped, the rest of the cells. Return: the first one whose region can't be used
- * here, or cells->n
+ * Import what is wanted in one backend call. Each has its own status then; *@failed is the first, with its
+ * detail as the last error.
  */
-size_t ipcshare__row_fill(const struct ipcshare__row *row, const struct ipcshare__blob *blob,
-			  struct ipcshare__cells *cells);
+int ipcshare__row_map(struct ipcshare__row_source *source, int *failed);
 
-/* Count the cells in (@by 1) or out (-1) of their regions. */
-void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *cells, int by);
-/* Exchange @cells for those of the row that an update names; twice is as never. Counts. */
-void ipcshare__row_swap(struct ipcshare__row *row, const struct ipcshare__blob *update,
+/* Offsets to pointers. Return: the first cell whose region can't be used here, or cells->n */
+size_t ipcshare__row_settle(struct ipcshare__row *row, struct ipcshare__cells *cells);
+
+/* Count new cells in. */
+void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *cells);
+/* Exchange @cells for cells indices[] of the row; twice is as never. Counts. */
+void ipcshare__row_swap(struct ipcshare__row *row, const uint32_t *indices,
 			struct ipcshare__cells *cells);
-/* Do @cells refer to regions in which no cell of the row lies? */
-bool ipcshare__row_has_idle(const struct ipcshare__row *row, const struct ipcshare__cells *cells);
 
-/* Let go of regions without cells: of those that @cells refer to, or of all, cells or not. */
-void ipcshare__row_sweep(struct ipcshare__row *row, struct ipcshare_ctx *ctx,
-			 const struct ipcshare__cells *cells);
+/* Let go of regions in which no cell lies, row->nidle of them and what is still wanted; or of all. */
+void ipcshare__row_sweep(struct ipcshare__row *row, struct ipcshare_ctx *ctx);
 void ipcshare__row_drop(struct ipcshare__row *row, struct ipcshare_ctx *ctx);
 
 /* Why cell @i can't be used, or 0. */

@@ -67,25 +67,6 @@ static void regions_drop(struct ipcshare__set *set)
 	ipcshare__row_drop(&set->rows[set->open.rank], set->group->ctx);
 }
 
-static int row_make(struct ipcshare__set *set, struct ipcshare_share *s, int rank,
-		    const void *bytes, size_t len, struct ipcshare_error *bad)
-{
-	struct ipcshare__row *row = &set->rows[rank];
-	struct ipcshare__part part;
-	int err = ipcshare__part_make(set, s, rank, 0, bytes, len, &part, bad);
-
-	if (err) {
-		ipcshare__part_free(&part, &set->group->ctx->blocks);
-		ipcshare__fail_at(rank, -1);
-		return err;
-	}
-	row->cells = part.cells;
-	ipcshare__row_count(row, &row->cells, 1);
-	set->failures += ipcshare__row_failures(row);
-	set->open_rows[rank] = (struct ipcshare_row){ row->cells.ptr, row->cells.len, row->cells.n };
-	return 0;
-}
-
 static void set_abandon(struct ipcshare__owned *owned)
 {
 	struct ipcshare__set *set = set_at(owned);
@@ -95,40 +76,74 @@ static void set_abandon(struct ipcshare__owned *owned)
 	set_free_memory(set);
 }
 
-int ipcshare__set_make(struct ipcshare_share *s, const void *const *blobs, const size_t *lens,
-		       struct ipcshare_set **out, struct ipcshare_error *bad)
+int ipcshare__set_begin(struct ipcshare_share *s, struct ipcshare__set **out,
+			struct ipcshare__part **parts)
 {
 	struct ipcshare__set *set = set_new(s->group);
-	int err = 0;
 
 	if (!set)
 		return ipcshare__fail_errno(ENOMEM, "share", "a set");
 	set->lazy = s->lazy;
-	*bad = s->bad; /* what our buffers lack is ours to report */
+	*parts = ipcshare__parts_new(set, s, 0);
+	if (!*parts) {
+		set_free_memory(set);
+		return IPCSHARE_ERR_NO_MEMORY;
+	}
+	*out = set;
+	return 0;
+}
+
+void ipcshare__set_cancel(struct ipcshare__set *set)
+{
+	if (!set)
+		return;
+	mappings_drop(set);
+	regions_drop(set);
+	set_free_memory(set);
+}
+
+static int row_end(struct ipcshare__set *set, struct ipcshare__part *part,
+		   struct ipcshare_error *bad)
+{
+	struct ipcshare__row *row = &set->rows[part->rank];
+	int err = ipcshare__part_end(part, bad);
+
+	if (err)
+		return err;
+	row->cells = part->cells;
+	part->cells = (struct ipcshare__cells){ .n = 0 };
+	ipcshare__row_count(row, &row->cells);
+	set->failures += ipcshare__row_failures(row);
+	set->open_rows[part->rank] =
+		(struct ipcshare_row){ row->cells.ptr, row->cells.len, row->cells.n };
+	return 0;
+}
+
+int ipcshare__set_end(struct ipcshare__set *set, struct ipcshare__part *parts, const void *own,
+		      size_t len, struct ipcshare_error *bad)
+{
+	struct ipcshare_group *g = set->group;
+	struct ipcshare__part *ours = &parts[g->rank];
+	int err = 0;
+
+	*bad = ours->share->bad; /* what our buffers lack is ours to report */
 	/* Ours comes last: if another fails, the share keeps its regions for another try. */
-	for (int r = 0; r < s->group->size && !err; r++)
-		if (r != s->group->rank)
-			err = row_make(set, s, r, blobs[r], lens[r], bad);
+	for (int r = 0; r < g->size && !err; r++)
+		if (r != g->rank)
+			err = row_end(set, &parts[r], bad);
 	if (!err)
 		err = ipcshare__handle_add(set, IPCSHARE__HANDLE_SET);
-	if (!err) {
-		err = row_make(set, s, s->group->rank, blobs[s->group->rank], lens[s->group->rank],
-			       bad);
-		if (err)
-			ipcshare__handle_remove(set);
-	}
+	if (err)
+		return err;
+	ipcshare__part_take_all(ours, own, len);
+	err = row_end(set, ours, bad);
 	if (err) {
-		struct ipcshare_error why = *ipcshare_last_error();
-
-		mappings_drop(set);
-		set_free_memory(set);
-		ipcshare__error_restore(&why);
+		ipcshare__handle_remove(set);
 		return err;
 	}
-	atomic_fetch_add(&s->group->children, 1);
-	ipcshare__count(&s->group->ctx->counters.sets, 1);
-	ipcshare__owned_add(s->group->ctx, &set->owned, set_abandon);
-	*out = &set->open;
+	atomic_fetch_add(&g->children, 1);
+	ipcshare__count(&g->ctx->counters.sets, 1);
+	ipcshare__owned_add(g->ctx, &set->owned, set_abandon);
 	return 0;
 }
 

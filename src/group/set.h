@@ -3,9 +3,8 @@
 #ifndef IPCSHARE_GROUP_SET_H
 #define IPCSHARE_GROUP_SET_H
 
+#include "group/part.h"
 #include "group/plan.h"
-#include "group/row.h"
-#include "group/share.h"
 
 struct ipcshare__set {
 	struct ipcshare_set open; /* first: what users see */
@@ -45,31 +44,21 @@ static inline bool ipcshare__set_writable(const struct ipcshare_set *set, int ra
 	       row->used[ref].access == IPCSHARE__READ_WRITE;
 }
 
+/* An empty one for what @share brings, and the parts of all ranks for it: 0, or NO_MEMORY with detail. */
+int ipcshare__set_begin(struct ipcshare_share *share, struct ipcshare__set **out,
+			struct ipcshare__part **parts);
+/* It comes to nothing. NULL does nothing. */
+void ipcshare__set_cancel(struct ipcshare__set *set);
 /*
- * The set that the blobs of all ranks make. On success it takes over the share's regions. @bad is
- * the first failure of a buffer that this rank has to report: its own, or one it could not import.
+ * The parts of all others were taken; @own is our own blob. On success the set takes over the share's
+ * regions. @bad is the first failure of a buffer that this rank has to report: its own, or one it could not
+ * import.
  */
-int ipcshare__set_make(struct ipcshare_share *share, const void *const *blobs, const size_t *lens,
-		       struct ipcshare_set **out, struct ipcshare_error *bad);
+int ipcshare__set_end(struct ipcshare__set *set, struct ipcshare__part *parts, const void *own,
+		      size_t len, struct ipcshare_error *bad);
 /* For the collective form: what all ranks counted; and that it is to be freed together. */
 void ipcshare__set_agreed(struct ipcshare_set *set, uint64_t failures);
 void ipcshare__set_delete(struct ipcshare_set *set);
-
-/* ---- Part: what one blob brings into a set (part.c) ---- */
-
-struct ipcshare__part {
-	struct ipcshare__blob blob;
-	struct ipcshare__cells cells; /* filled, not counted yet */
-};
-
-/*
- * Check @rank's blob for @set (@serial: which one it must be for, 0 a new one), and map what is new
- * to the row. @bad as above. 0 also if regions could not be mapped. ipcshare__part_free() either way.
- */
-int ipcshare__part_make(struct ipcshare__set *set, struct ipcshare_share *share, int rank,
-			uint64_t serial, const void *bytes, size_t len, struct ipcshare__part *part,
-			struct ipcshare_error *bad);
-void ipcshare__part_free(struct ipcshare__part *part, struct ipcshare__blocks *blocks);
 
 /* ---- Tables on the device (table.c) ---- */
 

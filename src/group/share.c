@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "group/set.h"
@@ -101,13 +102,12 @@ static int share_fill(struct ipcshare_share *s, const struct ipcshare__share_arg
 	if (regions) {
 		frame.regions = regions;
 		frame.nregions = regions_fill(s, regions);
-		err = ipcshare__blob_finish(&w, &frame);
+		err = ipcshare__blob_finish(&w, &frame, &s->blob);
 	} else {
 		err = ipcshare__fail_errno(ENOMEM, "share", "%u regions", s->describer.nheld);
 	}
 	free(regions);
 	s->room = w.room;
-	s->blob = s->room.at;
 	return err;
 }
 
@@ -149,12 +149,14 @@ void ipcshare__share_delete(struct ipcshare_share *s)
  * The verdict is against it, on every rank. All let go of their mappings before any returns, so that
  * the owners can free their memory at once.
  */
-static void set_give_up(struct ipcshare_group *g, struct ipcshare_set *set)
+static void set_give_up(struct ipcshare_group *g, struct ipcshare__set *set, bool open)
 {
 	struct ipcshare_error why = *ipcshare_last_error();
 
-	if (set)
-		ipcshare__set_delete(set);
+	if (open)
+		ipcshare__set_delete(&set->open);
+	else
+		ipcshare__set_cancel(set);
 	if (!g->broken)
 		ipcshare__exchange_barrier(g);
 	ipcshare__error_restore(&why);
@@ -162,23 +164,18 @@ static void set_give_up(struct ipcshare_group *g, struct ipcshare_set *set)
 
 /* The set of this rank, and whether all ranks are content with theirs. */
 static int set_agree(struct ipcshare_share *s, struct ipcshare__meeting *m,
-		     struct ipcshare_set **out)
+		     struct ipcshare__set *set, struct ipcshare__part *parts)
 {
-	struct ipcshare_error bad = { .status = 0 };
-	struct ipcshare_set *set = NULL;
-	uint64_t failures;
-	int status, err;
+	struct ipcshare_error bad;
+	int status = ipcshare__set_end(set, parts, s->blob, s->blob->bytes, &bad);
+	uint64_t failures = status ? 0 : set->failures;
+	int err = ipcshare__meeting_end(m, s, status, &bad, &failures, NULL);
 
-	status = ipcshare__set_make(s, (const void *const *)m->blobs, m->lens, &set, &bad);
-	failures = set ? ipcshare_set_failures(set) : 0;
-	err = ipcshare__meeting_end(m, s, status, &bad, &failures, NULL);
-	if (err) {
-		set_give_up(s->group, set);
-		return err;
-	}
-	ipcshare__set_agreed(set, failures);
-	*out = set;
-	return 0;
+	if (err)
+		set_give_up(s->group, set, !status);
+	else
+		ipcshare__set_agreed(&set->open, failures);
+	return err;
 }
 
 int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, size_t n,
@@ -187,8 +184,10 @@ int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, si
 	struct ipcshare__share_args args = {
 		.bufs = bufs, .n = n, .flags = flags, .collective = true,
 	};
-	struct ipcshare_share *s = NULL;
 	struct ipcshare__meeting m = { .values = NULL };
+	struct ipcshare__part *parts = NULL;
+	struct ipcshare__set *set = NULL;
+	struct ipcshare_share *s = NULL;
 	int err = ipcshare__group_check(g, "share"), status;
 
 	if (err)
@@ -200,10 +199,17 @@ int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, si
 		status = ipcshare__meeting_init(&m, g->size, flags);
 	if (!status)
 		status = ipcshare__share_make(g, &args, &s);
-	err = ipcshare__meeting_hold(&m, g, IPCSHARE__COLL_SHARE, status, s);
+	if (!status)
+		status = ipcshare__set_begin(s, &set, &parts);
+	err = ipcshare__meeting_hold(&m, g, IPCSHARE__COLL_SHARE, status, s, parts);
+	if (err)
+		ipcshare__set_cancel(set);
+	else
+		err = set_agree(s, &m, set, parts);
 	if (!err)
-		err = set_agree(s, &m, out);
+		*out = &set->open;
+	ipcshare__parts_free(parts, g);
 	ipcshare__share_delete(s);
-	ipcshare__meeting_free(&m, g);
+	ipcshare__meeting_free(&m);
 	return err;
 }

@@ -40,21 +40,22 @@ void ipcshare__share_delete(struct ipcshare_share *share);
 
 /* ---- The collective form: share or update ---- */
 
-/* The blobs of all ranks, and room for one number of each. */
+struct ipcshare__part;
+
 struct ipcshare__meeting {
-	uint64_t *values; /* nranks of each */
-	uint64_t *lens;
-	unsigned char **blobs; /* our own, and those of the peers in @bytes */
-	struct ipcshare__block bytes;
+	uint64_t *values, *lens; /* one of each rank */
 	uint32_t flags; /* of the caller; of all ranks, or-ed, once they have met */
 };
 
 int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned flags);
-void ipcshare__meeting_free(struct ipcshare__meeting *m, struct ipcshare_group *group);
-/* Begin collective @which with @status of ours, and get everybody's blob. */
+void ipcshare__meeting_free(struct ipcshare__meeting *m);
+/*
+ * Begin collective @which with @status of ours; if nobody has failed, everybody's blob into @parts, but for our
+ * own. What is wrong with a blob is a matter of its part.
+ */
 int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *group,
 			   enum ipcshare__collective which, int status,
-			   const struct ipcshare_share *share);
+			   const struct ipcshare_share *share, struct ipcshare__part *parts);
 /*
  * Are all ranks content? @bad is what they hold against it if one of them wants all or nothing. Regions
  * that were sent are known then. *@failures: this rank's, then the sum. *@flags are or-ed.

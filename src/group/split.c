@@ -59,10 +59,35 @@ static int share_check(const struct ipcshare_share *s)
 	return err ? err : ipcshare__group_check(s->group, "share");
 }
 
+static int set_make(struct ipcshare_share *s, const void *const *blobs, const size_t *lens,
+		    struct ipcshare_set **out)
+{
+	struct ipcshare_error bad, why;
+	struct ipcshare__part *parts;
+	struct ipcshare__set *set;
+	int own = s->group->rank;
+	int err = ipcshare__set_begin(s, &set, &parts);
+
+	if (err)
+		return err;
+	for (int r = 0; r < s->group->size; r++)
+		if (r != own)
+			ipcshare__part_take_all(&parts[r], blobs[r], lens[r]);
+	err = ipcshare__set_end(set, parts, blobs[own], lens[own], &bad);
+	why = *ipcshare_last_error();
+	ipcshare__parts_free(parts, s->group);
+	if (!err) {
+		*out = &set->open;
+		return 0;
+	}
+	ipcshare__set_cancel(set);
+	ipcshare__error_restore(&why);
+	return err;
+}
+
 int ipcshare_share_complete(struct ipcshare_share *s, const void *const *blobs, const size_t *lens,
 			    struct ipcshare_set **out)
 {
-	struct ipcshare_error bad = { .status = 0 };
 	int err = share_check(s);
 
 	if (err)
@@ -74,7 +99,7 @@ int ipcshare_share_complete(struct ipcshare_share *s, const void *const *blobs, 
 		if (!blobs[r])
 			return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "",
 					      "the blob of rank %d is NULL", r);
-	err = ipcshare__set_make(s, blobs, lens, out, &bad);
+	err = set_make(s, blobs, lens, out);
 	if (!err)
 		share_end(s);
 	return err;

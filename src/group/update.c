@@ -4,7 +4,6 @@
  * before the ranks agree, for tables on devices can fail too; if they don't agree, all go back.
  */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/error.h"
 #include "group/set.h"
@@ -45,7 +44,7 @@ static uint32_t users_index(const void *list, size_t i)
 
 static uint32_t blobs_index(const void *list, size_t i)
 {
-	return ipcshare__blob_index(list, i);
+	return ((const uint32_t *)list)[i];
 }
 
 static int arguments_check(const struct ipcshare__set *set, const struct ipcshare__share_args *args)
@@ -67,17 +66,18 @@ static int arguments_check(const struct ipcshare__set *set, const struct ipcshar
 /* ---- Prepare: the new cells of all ranks, and into their places ---- */
 
 static int parts_make(struct ipcshare__set *set, struct ipcshare_share *s,
-		      const struct ipcshare__meeting *m, struct ipcshare__part *parts,
-		      struct ipcshare_error *bad)
+		      struct ipcshare__part *parts, struct ipcshare_error *bad)
 {
 	int err = 0;
 
+	ipcshare__part_take_all(&parts[set->open.rank], s->blob, s->blob->bytes);
 	for (int r = 0; r < set->open.nranks && !err; r++) {
-		err = ipcshare__part_make(set, s, r, set->serial, m->blobs[r], m->lens[r],
-					  &parts[r], bad);
+		err = ipcshare__part_end(&parts[r], bad);
 		if (!err)
-			err = indices_check(blobs_index, &parts[r].blob, parts[r].blob.nbufs,
-					    set->rows[r].cells.n, IPCSHARE_ERR_PROTOCOL);
+			err = indices_check(blobs_index,
+					    ipcshare__blob_indices(ipcshare__part_prefix(&parts[r])),
+					    parts[r].cells.n, set->rows[r].cells.n,
+					    IPCSHARE_ERR_PROTOCOL);
 		if (err)
 			ipcshare__fail_at(r, -1);
 	}
@@ -90,7 +90,9 @@ static int parts_swap(struct ipcshare__set *set, struct ipcshare__part *parts)
 
 	pthread_mutex_lock(&set->lock);
 	for (int r = 0; r < set->open.nranks; r++)
-		ipcshare__row_swap(&set->rows[r], &parts[r].blob, &parts[r].cells);
+		ipcshare__row_swap(&set->rows[r],
+				   ipcshare__blob_indices(ipcshare__part_prefix(&parts[r])),
+				   &parts[r].cells);
 	for (int r = 0; r < set->open.nranks && !err; r++)
 		if (parts[r].cells.n)
 			err = ipcshare__table_refresh(set, r);
@@ -100,26 +102,36 @@ static int parts_swap(struct ipcshare__set *set, struct ipcshare__part *parts)
 
 /* ---- Let go of what no cell lies in any more ---- */
 
-static bool anything_idle(const struct ipcshare__set *set, const struct ipcshare__part *parts)
+static bool anything_idle(const struct ipcshare__set *set)
 {
 	for (int r = 0; r < set->open.nranks; r++)
-		if (ipcshare__row_has_idle(&set->rows[r], &parts[r].cells))
+		if (set->rows[r].nidle)
 			return true;
 	return false;
 }
 
 /* Importers first, then all meet, then the owners may free it. */
-static void parts_sweep(struct ipcshare__set *set, const struct ipcshare__part *parts)
+static void rows_sweep(struct ipcshare__set *set)
 {
 	struct ipcshare_group *g = set->group;
 	struct ipcshare_error why = *ipcshare_last_error();
 
 	for (int r = 0; r < g->size; r++)
 		if (r != g->rank)
-			ipcshare__row_sweep(&set->rows[r], g->ctx, &parts[r].cells);
+			ipcshare__row_sweep(&set->rows[r], g->ctx);
 	if (!g->broken)
 		ipcshare__exchange_barrier(g); /* its failure is the next collective's to tell */
-	ipcshare__row_sweep(&set->rows[g->rank], g->ctx, &parts[g->rank].cells);
+	ipcshare__row_sweep(&set->rows[g->rank], g->ctx);
+	ipcshare__error_restore(&why);
+}
+
+/* The exchange failed: the ranks part, and what was placed for it goes alone. */
+static void rows_forget(struct ipcshare__set *set)
+{
+	struct ipcshare_error why = *ipcshare_last_error();
+
+	for (int r = 0; r < set->open.nranks; r++)
+		ipcshare__row_sweep(&set->rows[r], set->group->ctx);
 	ipcshare__error_restore(&why);
 }
 
@@ -132,12 +144,12 @@ static int update_agree(struct ipcshare__set *set, struct ipcshare_share *s,
 	uint64_t failures = 0;
 	uint32_t flags = 0;
 	bool swapped;
-	int err = parts_make(set, s, m, parts, &bad);
+	int err = parts_make(set, s, parts, &bad);
 
 	swapped = !err;
 	if (swapped) {
 		err = parts_swap(set, parts);
-		flags = anything_idle(set, parts) ? LETS_GO : 0;
+		flags = anything_idle(set) ? LETS_GO : 0;
 	}
 	for (int r = 0; r < set->open.nranks; r++)
 		failures += ipcshare__row_failures(&set->rows[r]);
@@ -152,23 +164,7 @@ static int update_agree(struct ipcshare__set *set, struct ipcshare_share *s,
 		ipcshare__plans_end(set->group->ctx, &set->plans, IPCSHARE_ERR_STALE);
 	}
 	if (err || flags)
-		parts_sweep(set, parts);
-	return err;
-}
-
-static int update_apply(struct ipcshare__set *set, struct ipcshare_share *s,
-			struct ipcshare__meeting *m)
-{
-	struct ipcshare__part *parts = calloc((size_t)set->open.nranks, sizeof(*parts));
-	int err;
-
-	if (!parts) /* the peers go on: leaving is the only way out */
-		return ipcshare__exchange_quit(set->group,
-					       ipcshare__fail_errno(ENOMEM, "set", "an update"));
-	err = update_agree(set, s, m, parts);
-	for (int r = 0; r < set->open.nranks; r++)
-		ipcshare__part_free(&parts[r], &set->group->ctx->blocks);
-	free(parts);
+		rows_sweep(set);
 	return err;
 }
 
@@ -181,6 +177,7 @@ int ipcshare_set_update(struct ipcshare_set *open, const size_t *index,
 	};
 	struct ipcshare_share *s = NULL;
 	struct ipcshare__meeting m = { .values = NULL };
+	struct ipcshare__part *parts = NULL;
 	int err = ipcshare__set_check(open, "set"), status;
 
 	if (err)
@@ -191,10 +188,17 @@ int ipcshare_set_update(struct ipcshare_set *open, const size_t *index,
 		status = ipcshare__meeting_init(&m, set->open.nranks, flags);
 	if (!status)
 		status = ipcshare__share_make(set->group, &args, &s);
-	err = ipcshare__meeting_hold(&m, set->group, IPCSHARE__COLL_SET_UPDATE, status, s);
+	if (!status) {
+		parts = ipcshare__parts_new(set, s, set->serial);
+		status = parts ? 0 : IPCSHARE_ERR_NO_MEMORY;
+	}
+	err = ipcshare__meeting_hold(&m, set->group, IPCSHARE__COLL_SET_UPDATE, status, s, parts);
 	if (!err)
-		err = update_apply(set, s, &m);
+		err = update_agree(set, s, &m, parts);
+	else if (parts)
+		rows_forget(set);
+	ipcshare__parts_free(parts, set->group);
 	ipcshare__share_delete(s);
-	ipcshare__meeting_free(&m, set->group);
+	ipcshare__meeting_free(&m);
 	return err;
 }

@@ -207,6 +207,29 @@ static void hold_begin(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 	}
 }
 
+struct ipcshare__mapping *ipcshare__mapping_hold_ready(struct ipcshare_ctx *ctx,
+						       struct ipcshare__peer *peer,
+						       const struct ipcshare__want *want)
+{
+	struct ipcshare__want w = *want;
+	struct ipcshare__mapping *m;
+
+	if (peer->same_process)
+		w.access = IPCSHARE__READ_WRITE;
+	pthread_mutex_lock(&ctx->lock);
+	m = w.region < peer->nslots ? mapping_find(peer, &w) : NULL;
+	if (m && m->state != IPCSHARE__MAPPING_READY)
+		m = NULL;
+	if (m && m->users++ == 0)
+		ipcshare__cache_release(&ctx->imports.cache, m);
+	if (m)
+		peer->users++;
+	pthread_mutex_unlock(&ctx->lock);
+	if (m && !peer->same_process)
+		ipcshare__count(&ctx->counters.cache_hits, 1);
+	return m;
+}
+
 static void import_local(struct ipcshare__peer *peer, struct ipcshare__import *im,
 			 const struct ipcshare__want *w)
 {

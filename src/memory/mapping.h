@@ -60,6 +60,10 @@ struct ipcshare__want {
  */
 int ipcshare__mappings_hold(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 			    struct ipcshare__want *wants, size_t n);
+/* One that is mapped, held; NULL if it isn't, or is on the way. */
+struct ipcshare__mapping *ipcshare__mapping_hold_ready(struct ipcshare_ctx *ctx,
+						       struct ipcshare__peer *peer,
+						       const struct ipcshare__want *want);
 void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *mapping);
 
 /*

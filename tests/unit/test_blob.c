@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "group/blob.h"
+#include "group/reader.h"
 #include "memory/region.h"
 #include "support/test.h"
 
@@ -48,8 +49,7 @@ static struct ipcshare__wire_blob *write_all(const struct ipcshare__wire_descrip
 	REQUIRE_OK(ipcshare__blob_begin(&w, &blocks, n));
 	for (size_t i = 0; i < n; i++)
 		ipcshare__blob_add(&w, d[i]);
-	REQUIRE_OK(ipcshare__blob_finish(&w, &frame));
-	blob = w.room.at;
+	REQUIRE_OK(ipcshare__blob_finish(&w, &frame, &blob));
 	blob = memcpy(malloc(blob->bytes), blob, blob->bytes); /* of a length that tools can watch */
 	ipcshare__block_put(&blocks, &w.room);
 	return blob;
@@ -64,47 +64,76 @@ static struct ipcshare__wire_blob *example(void)
 	return write_all(d, NBUFS, regions, 2, indices);
 }
 
-static const struct ipcshare__blob nothing = { .nbufs = 99 };
-
-static int place(void *arg, uint32_t region, uint32_t *ref)
+/* References are the regions' own numbers here, and regions lie at address 0. */
+static int place(void *arg, uint32_t region, struct ipcshare__placed *out)
 {
 	(void)arg;
-	*ref = region;
+	*out = (struct ipcshare__placed){ region, NULL };
 	return 0;
 }
 
-/* References are the regions' own numbers here; a tool would see a write behind the last. */
-static int read_descriptors(const struct ipcshare__blob *b, const struct ipcshare__catalog *catalog)
+/* As a share takes it: its regions into @catalog, then the descriptors, @pieces at a time, into @out. */
+static int take(const void *bytes, size_t pieces, struct ipcshare__catalog *catalog,
+		struct ipcshare__cells *out)
 {
-	uint32_t *refs = malloc(b->nbufs * sizeof(*refs) + !b->nbufs);
-	int err = ipcshare__blob_read(b, catalog, place, NULL, refs);
+	struct ipcshare__wire_blob head;
+	struct ipcshare__reader reader;
+	void *prefix;
+	uint64_t at;
+	int err;
 
-	free(refs);
-	return err;
+	memcpy(&head, bytes, sizeof(head));
+	at = ipcshare__blob_prefix(&head);
+	prefix = memcpy(malloc(at), bytes, at); /* aligned */
+	err = ipcshare__blob_learn(prefix, catalog);
+	free(prefix);
+	if (err)
+		return err;
+	REQUIRE_OK(ipcshare__cells_alloc(out, &blocks, head.nbufs, false));
+	ipcshare__reader_begin(&reader, catalog, place, NULL, out);
+	for (uint32_t done = 0; done < head.ndescriptors && !err; done += pieces) {
+		if (pieces > head.ndescriptors - done)
+			pieces = head.ndescriptors - done;
+		err = ipcshare__reader_read(&reader, (const unsigned char *)bytes + at, pieces);
+		at += pieces * sizeof(struct ipcshare__wire_descriptor);
+	}
+	return err ? err : ipcshare__reader_end(&reader);
 }
 
-/* As a share takes it: the form, its regions, and the descriptors. */
+/* All that is checked of a blob that a user carried. */
 static int check(const void *bytes, size_t len)
 {
 	struct ipcshare__catalog catalog = { 0 };
-	struct ipcshare__blob out = nothing;
-	int err = ipcshare__blob_check(bytes, len, RANK, ENDPOINT, true, &out);
+	struct ipcshare__cells cells = { .n = 0 };
+	struct ipcshare__wire_blob head = { 0 };
+	int err;
 
-	if (err) {
-		CHECK_INT(out.nbufs, nothing.nbufs);
-		return err;
-	}
-	REQUIRE_OK(ipcshare__blob_learn(&out, &catalog));
-	err = read_descriptors(&out, &catalog);
+	memcpy(&head, bytes, len < sizeof(head) ? len : sizeof(head));
+	err = ipcshare__blob_check_form(&head, len);
+	if (!err)
+		err = ipcshare__blob_check_sum(bytes, len);
+	if (!err)
+		err = ipcshare__blob_check_owner(&head, RANK, ENDPOINT);
+	if (!err)
+		err = take(bytes, SIZE_MAX, &catalog, &cells);
+	ipcshare__cells_free(&cells, &blocks);
 	ipcshare__catalog_clear(&catalog);
 	return err;
 }
 
-/* Descriptor @i of a blob, which is unaligned. */
-static void check_descriptor(const struct ipcshare__blob *b, uint32_t i,
+/* Descriptor @i of a blob of ours. */
+static struct ipcshare__wire_descriptor descriptor_of(const struct ipcshare__wire_blob *b, uint32_t i)
+{
+	struct ipcshare__wire_descriptor d;
+
+	memcpy(&d, (const char *)b + ipcshare__blob_prefix(b) + i * sizeof(d), sizeof(d));
+	return d;
+}
+
+static void check_descriptor(const struct ipcshare__wire_blob *b, uint32_t i,
 			     struct ipcshare__wire_descriptor expected)
 {
-	struct ipcshare__wire_descriptor d = ipcshare__blob_at(b, i);
+	struct ipcshare__wire_descriptor d = descriptor_of(b, i);
 
 	CHECK_MEM(&d, &expected, sizeof(d));
 }
@@ -113,29 +142,79 @@ static void what_was_written_is_read(void)
 {
 	struct ipcshare__wire_blob *blob = example();
 	struct ipcshare__wire_descriptor d[NBUFS];
-	struct ipcshare__blob out;
 	char *odd = malloc(blob->bytes + 1);
 
 	example_descriptors(d);
 	CHECK_INT(blob->bytes % IPCSHARE__BLOB_ALIGN, 0);
-	memcpy(odd + 1, blob, blob->bytes); /* no alignment is asked for */
-	CHECK_STATUS(ipcshare__blob_check(odd + 1, blob->bytes, RANK, ENDPOINT, true, &out), 0);
-	CHECK_INT(out.nbufs, NBUFS);
-	CHECK_INT(out.ndescriptors, NBUFS);
-	CHECK_INT(out.nregions, 2);
-	CHECK_INT(out.set, 9);
-	CHECK_INT(out.access, IPCSHARE__READ_ONLY);
-	CHECK_MEM(out.regions, regions, sizeof(regions));
+	CHECK_INT(blob->nbufs, NBUFS);
+	CHECK_INT(blob->ndescriptors, NBUFS);
+	CHECK_INT(blob->nregions, 2);
+	CHECK_INT(blob->set, 9);
+	CHECK_INT(blob->access, IPCSHARE__READ_ONLY);
+	CHECK_MEM(ipcshare__blob_regions(blob), regions, sizeof(regions));
 	for (uint32_t i = 0; i < NBUFS; i++)
-		check_descriptor(&out, i, d[i]);
-	CHECK_INT(ipcshare__blob_index(&out, 0), 4);
-	CHECK_INT(ipcshare__blob_index(&out, 4), 99);
+		check_descriptor(blob, i, d[i]);
+	CHECK_INT(ipcshare__blob_indices(blob)[0], 4);
+	CHECK_INT(ipcshare__blob_indices(blob)[4], 99);
 	CHECK_INT(ipcshare__descriptor_what(d[2]), IPCSHARE__REGION_MAX - 1);
 	CHECK_INT(ipcshare__descriptor_high(d[2]), 0xfffff);
 	CHECK_INT(ipcshare__descriptor_low(d[2]), (1ull << 32) + 7);
 	CHECK_INT(ipcshare__descriptor_length(d[2]), (2ull << 32) + 1);
 	CHECK_STATUS(check(blob, blob->bytes), 0);
+	memcpy(odd + 1, blob, blob->bytes); /* no alignment is asked for */
+	CHECK_STATUS(check(odd + 1, blob->bytes), 0);
 	free(odd);
+	free(blob);
+}
+
+/* Buffers in random places, runs and nothing; regions that fall on each other's place. */
+static void pieces_of_any_size_give_the_same_cells(void)
+{
+	enum { N = 1000, REGIONS = 70 };
+	struct ipcshare__wire_descriptor d[N];
+	struct ipcshare__wire_region told[REGIONS];
+	struct ipcshare__catalog catalog = { 0 };
+	struct ipcshare__wire_blob *blob;
+	uint32_t state = 1;
+
+	for (uint32_t i = 0; i < REGIONS; i++)
+		told[i] = (struct ipcshare__wire_region){
+			.region = 3 * i, .generation = i + 1, .length = 1 << 20, .key = "k",
+		};
+	for (size_t i = 0; i < N; i++) {
+		uint32_t r;
+
+		state = state * 1664525u + 1013904223u;
+		r = (state >> 8) % REGIONS;
+		d[i] = ipcshare__descriptor(3 * r, r + 1, state >> 13, 1 + (state >> 20) % 100);
+		if (i % 7 > 2 && ipcshare__descriptor_length(d[i - 1])) /* goes on from the one before */
+			d[i] = (struct ipcshare__wire_descriptor){ d[i - 1].what, d[i - 1].where + 128 };
+		if (i % 100 == 99)
+			d[i] = ipcshare__descriptor_special(IPCSHARE__EMPTY, 0, 0);
+		if (i % 100 == 50)
+			d[i] = ipcshare__descriptor_special(IPCSHARE__FAILED, 0, 9);
+	}
+	blob = write_all(d, N, told, REGIONS, NULL);
+	CHECK(blob->ndescriptors < N, "no runs");
+	for (size_t pieces = 1; pieces < 2 * N; pieces = pieces * 3 / 2 + 1) {
+		struct ipcshare__cells cells;
+
+		REQUIRE_OK(take(blob, pieces, &catalog, &cells));
+		for (size_t i = 0; i < N; i++) {
+			uint64_t len = ipcshare__descriptor_length(d[i]);
+			uint64_t offset = len ? ipcshare__descriptor_low(d[i]) : 0;
+			uint32_t ref = len ? ipcshare__descriptor_what(d[i])
+					   : IPCSHARE__NO_REGION | (uint32_t)d[i].where;
+
+			if (cells.len[i] != len || (uintptr_t)cells.ptr[i] != offset ||
+			    cells.ref[i] != ref) {
+				FAIL("cell %zu in pieces of %zu", i, pieces);
+				break;
+			}
+		}
+		ipcshare__cells_free(&cells, &blocks);
+	}
+	ipcshare__catalog_clear(&catalog);
 	free(blob);
 }
 
@@ -175,14 +254,13 @@ static void three_buffers_at_one_distance_are_a_run(void)
 {
 	for (uint32_t n = 1; n < 200; n++) {
 		struct ipcshare__wire_blob *blob = evenly(n, 4);
-		struct ipcshare__blob out = ipcshare__blob_view(blob);
 
 		CHECK_STATUS(check(blob, blob->bytes), 0);
-		CHECK_INT(out.nbufs, n);
-		CHECK_INT(out.ndescriptors, n < 3 ? n : 2);
-		check_descriptor(&out, 0, ipcshare__descriptor(5, 2, 10, 4));
+		CHECK_INT(blob->nbufs, n);
+		CHECK_INT(blob->ndescriptors, n < 3 ? n : 2);
+		check_descriptor(blob, 0, ipcshare__descriptor(5, 2, 10, 4));
 		if (n > 2)
-			check_descriptor(&out, 1,
+			check_descriptor(blob, 1,
 					 ipcshare__descriptor_special(IPCSHARE__RUN, n - 1, 4));
 		free(blob);
 	}
@@ -204,14 +282,13 @@ static void what_breaks_a_run_ends_it(void)
 	};
 	const uint32_t n = sizeof(d) / sizeof(d[0]);
 	struct ipcshare__wire_blob *blob = write_all(d, n, &one, 1, NULL);
-	struct ipcshare__blob out = ipcshare__blob_view(blob);
 
-	CHECK_INT(out.nbufs, n);
-	REQUIRE_INT(out.ndescriptors, n - 1);
-	check_descriptor(&out, 0, d[0]);
-	check_descriptor(&out, 1, ipcshare__descriptor_special(IPCSHARE__RUN, 2, 8));
+	CHECK_INT(blob->nbufs, n);
+	REQUIRE_INT(blob->ndescriptors, n - 1);
+	check_descriptor(blob, 0, d[0]);
+	check_descriptor(blob, 1, ipcshare__descriptor_special(IPCSHARE__RUN, 2, 8));
 	for (uint32_t i = 3; i < n; i++)
-		check_descriptor(&out, i - 1, d[i]);
+		check_descriptor(blob, i - 1, d[i]);
 	free(blob);
 }
 
@@ -220,13 +297,12 @@ static void a_million_even_buffers_are_a_few_descriptors(void)
 {
 	const uint32_t n = 3 << 20;
 	struct ipcshare__wire_blob *blob = evenly(n, 16);
-	struct ipcshare__blob out = ipcshare__blob_view(blob);
 	uint64_t sum = 0;
 
-	CHECK_INT(out.nbufs, n);
-	CHECK(out.ndescriptors < 10, "%u descriptors", out.ndescriptors);
-	for (uint32_t i = 0; i < out.ndescriptors; i++) {
-		struct ipcshare__wire_descriptor d = ipcshare__blob_at(&out, i);
+	CHECK_INT(blob->nbufs, n);
+	CHECK(blob->ndescriptors < 10, "%u descriptors", blob->ndescriptors);
+	for (uint32_t i = 0; i < blob->ndescriptors; i++) {
+		struct ipcshare__wire_descriptor d = descriptor_of(blob, i);
 
 		if (!ipcshare__descriptor_length(d))
 			sum += ipcshare__descriptor_high(d);
@@ -282,12 +358,10 @@ static void every_truncated_length_is_refused(void)
 static void another_ranks_or_groups_blob_is_a_mismatch(void)
 {
 	struct ipcshare__wire_blob *blob = example();
-	struct ipcshare__blob out;
 
-	CHECK_FAILS(ipcshare__blob_check(blob, blob->bytes, RANK + 1, ENDPOINT, true, &out),
-		    IPCSHARE_ERR_MISMATCH);
-	CHECK_FAILS(ipcshare__blob_check(blob, blob->bytes, RANK, ENDPOINT + 1, true, &out),
-		    IPCSHARE_ERR_MISMATCH);
+	CHECK_STATUS(ipcshare__blob_check_owner(blob, RANK, ENDPOINT), 0);
+	CHECK_FAILS(ipcshare__blob_check_owner(blob, RANK + 1, ENDPOINT), IPCSHARE_ERR_MISMATCH);
+	CHECK_FAILS(ipcshare__blob_check_owner(blob, RANK, ENDPOINT + 1), IPCSHARE_ERR_MISMATCH);
 	free(blob);
 }
 
@@ -296,9 +370,10 @@ static void another_ranks_or_groups_blob_is_a_mismatch(void)
 /* What the owner's own code would not write: the bytes as they are told, and signed. */
 struct lie {
 	struct ipcshare__wire_blob head;
-	struct ipcshare__wire_descriptor d[3];
 	struct ipcshare__wire_region r;
-	char pad[64];
+	char pad[8]; /* to whole 16 bytes */
+	struct ipcshare__wire_descriptor d[3];
+	char more[64];
 };
 
 static void sign(struct ipcshare__wire_blob *blob, size_t len)
@@ -309,19 +384,19 @@ static void sign(struct ipcshare__wire_blob *blob, size_t len)
 	blob->check = ipcshare__checksum(blob->check, (char *)blob + at + 8, len - at - 8);
 }
 
-/* @n descriptors, the region one behind them. */
+/* The region, and @n descriptors. */
 static int tell(const struct ipcshare__wire_descriptor *d, uint32_t n, uint32_t nbufs,
 		struct ipcshare__wire_region r)
 {
 	struct lie lie = { .head = {
 		.magic = IPCSHARE__MAGIC_BLOB, .layout = IPCSHARE__LAYOUT, .endpoint = ENDPOINT,
-		.bytes = ipcshare__round_up(sizeof(lie.head) + n * sizeof(*d) + sizeof(r), 64),
+		.bytes = ipcshare__round_up(offsetof(struct lie, d) + n * sizeof(*d), 64),
 		.nbufs = nbufs, .ndescriptors = n, .nregions = 1, .rank = RANK,
 		.access = IPCSHARE__READ_WRITE,
 	} };
 
 	memcpy(lie.d, d, n * sizeof(*d));
-	memcpy(&lie.d[n], &r, sizeof(r));
+	lie.r = r;
 	sign(&lie.head, lie.head.bytes);
 	return check(&lie, lie.head.bytes);
 }
@@ -472,6 +547,15 @@ static void more_buffers_than_there_can_be_are_no_blob(void)
 	}
 }
 
+static int take_once(const struct ipcshare__wire_blob *blob, struct ipcshare__catalog *catalog)
+{
+	struct ipcshare__cells cells = { .n = 0 };
+	int err = take(blob, SIZE_MAX, catalog, &cells);
+
+	ipcshare__cells_free(&cells, &blocks);
+	return err;
+}
+
 /* What one blob told is good for later ones, and replaced when the id has a new generation. */
 static void a_region_is_told_once(void)
 {
@@ -480,19 +564,14 @@ static void a_region_is_told_once(void)
 	struct ipcshare__wire_region next = one;
 	struct ipcshare__wire_blob *first = write_all(&d, 1, &one, 1, NULL);
 	struct ipcshare__wire_blob *later = write_all(&d, 1, NULL, 0, NULL), *freed;
-	struct ipcshare__blob b = ipcshare__blob_view(later);
 
-	CHECK_FAILS(read_descriptors(&b, &catalog), IPCSHARE_ERR_PROTOCOL);
-	b = ipcshare__blob_view(first);
-	CHECK_STATUS(ipcshare__blob_learn(&b, &catalog), 0);
-	b = ipcshare__blob_view(later);
-	CHECK_STATUS(read_descriptors(&b, &catalog), 0);
+	CHECK_FAILS(take_once(later, &catalog), IPCSHARE_ERR_PROTOCOL);
+	CHECK_STATUS(take_once(first, &catalog), 0);
+	CHECK_STATUS(take_once(later, &catalog), 0);
 	next.generation = 3;
 	freed = write_all(&d, 0, &next, 1, NULL);
-	b = ipcshare__blob_view(freed);
-	CHECK_STATUS(ipcshare__blob_learn(&b, &catalog), 0);
-	b = ipcshare__blob_view(later);
-	CHECK_FAILS(read_descriptors(&b, &catalog), IPCSHARE_ERR_PROTOCOL);
+	CHECK_STATUS(take_once(freed, &catalog), 0);
+	CHECK_FAILS(take_once(later, &catalog), IPCSHARE_ERR_PROTOCOL);
 	CHECK_INT(catalog.count, 1);
 	ipcshare__catalog_clear(&catalog);
 	free(first);
@@ -502,6 +581,7 @@ static void a_region_is_told_once(void)
 
 TEST_SUITE(blob, NULL, NULL,
 	TEST(what_was_written_is_read),
+	TEST(pieces_of_any_size_give_the_same_cells),
 	TEST(sizes_from_nothing_to_thousands_are_read),
 	TEST(three_buffers_at_one_distance_are_a_run),
 	TEST(what_breaks_a_run_ends_it),

@@ -230,8 +230,8 @@ static void a_blob_that_cannot_be_fails_the_share(void)
 		offsetof(struct ipcshare__wire_blob, rank), offsetof(struct ipcshare__wire_blob, access),
 	};
 	const size_t blob = IPCSHARE__SLOT_BODY;
-	const size_t descriptor = blob + sizeof(struct ipcshare__wire_blob);
-	const size_t region = descriptor + sizeof(struct ipcshare__wire_descriptor);
+	const size_t region = blob + sizeof(struct ipcshare__wire_blob);
+	const size_t descriptor = region + sizeof(struct ipcshare__wire_region) + 8; /* whole 16 */
 
 	for (size_t i = 0; i < sizeof(in_head) / sizeof(in_head[0]); i++)
 		damage(1, blob + in_head[i]);

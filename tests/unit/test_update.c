@@ -394,9 +394,7 @@ static void tampers(struct ipcshare_group *g, void *arg)
 	struct ipcshare__wire_blob head;
 
 	memcpy(&head, bytes, sizeof(head));
-	memcpy(bytes + sizeof(head) +
-		       head.ndescriptors * sizeof(struct ipcshare__wire_descriptor) +
-		       head.nregions * sizeof(struct ipcshare__wire_region),
+	memcpy(bytes + sizeof(head) + head.nregions * sizeof(struct ipcshare__wire_region),
 	       d->indices, sizeof(d->indices));
 }
 

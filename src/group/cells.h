@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Cells: what a set knows of each buffer of one rank. 20 bytes each, 28 in a lazy row. */
+#ifndef IPCSHARE_GROUP_CELLS_H
+#define IPCSHARE_GROUP_CELLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/blocks.h"
+
+/* In place of a reference: no region. With it the status of a failed buffer, negated; 0: empty. */
+#define IPCSHARE__NO_REGION 0x80000000u
+
+struct ipcshare__cells {
+	void **ptr; /* NULL: empty, failed, or not mapped yet */
+	size_t *len;
+	uint32_t *ref; /* place of its region in the row */
+	uint64_t *offset; /* in the region; NULL unless the row is lazy */
+	size_t n;
+	struct ipcshare__block room; /* all of these are in it */
+};
+
+/* 0, or IPCSHARE_ERR_NO_MEMORY with detail. */
+int ipcshare__cells_alloc(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks, size_t n,
+			  bool lazy);
+void ipcshare__cells_free(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks);
+
+#endif
