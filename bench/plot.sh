@@ -130,7 +130,7 @@ share small "in order"
 share small-shuffled "shuffled"
 
 model="bench=small;backend=ascend;order=in order;metric=model_per_buffer"
-start small-ascend "MODEL, not measured: sharing buffers on Ascend, backend calls x assumed costs" \
+start small-ascend "MODEL, not measured: calls on Ascend x an assumed cost of each" \
 	"buffers of each of 4 ranks (the emulator of the runtime counts the calls)" \
 	"calls for a buffer x assumed cost" 90:1.1e5 1e-9:1e-2 log
 line $grey 2 1 "raw: one by one" "$model;stage=raw" buffers value
@@ -174,11 +174,12 @@ G
 
 arena="bench=arena;backend=host;baseline=malloc"
 start arena "Arena: allocate and free, against malloc() and free()" "bytes of a buffer" \
-	"x the time of malloc; less is better" 7:70000 0.125:8 log
-line $blue 3 1 "1 thread" "$arena;threads=1" bytes ratio
-line $green 3 1 "2 threads" "$arena;threads=2" bytes ratio
-line $orange 3 1 "4 threads" "$arena;threads=4" bytes ratio
-set_level 65536 "malloc()" >"$tmp/level"
+	"x the time of malloc; less is better" 56:4700 0.125:8 log
+line $blue 3 1 "1 thread, freed at once" "$arena;threads=1;order=at once" bytes ratio
+line $orange 3 1 "4 threads, freed at once" "$arena;threads=4;order=at once" bytes ratio
+line $blue 2 2 "1 thread, 1000 at a time" "$arena;threads=1;order=1000, random" bytes ratio
+line $orange 2 2 "4 threads, 1000 at a time" "$arena;threads=4;order=1000, random" bytes ratio
+set_level 4096 "malloc()" >"$tmp/level"
 draw <<G
 set logscale x 2
 $sizes

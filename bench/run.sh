@@ -39,15 +39,16 @@ machine()
 
 load=$(cut -d' ' -f1 /proc/loadavg)
 if [ "$what" = quick ]; then
-	run small-64 4 small --rounds 3 --raw 100 \
+	run small-64 4 small --rounds 2 --raw 100 \
 		--buffers 1000 --buffers 10000 --buffers 100000 --buffers 1000000
-	run small-4096 4 small --rounds 3 --raw 500 --buffers 10000 --size 4096
+	run small-4096 4 small --rounds 3 --raw 200 --buffers 10000 --size 4096
 	on_ascend small-ascend 4 small --rounds 1 --raw 100 --buffers 100 --buffers 1000 --buffers 10000
 	run resolve 4 resolve --rounds 11
 	run lookup 1 lookup --rounds 15
 	on_ascend lookup-ascend 1 lookup --rounds 15
 	run pull 4 pull --rounds 7
 	on_ascend pull-ascend 4 pull --size 256 --pieces 10000 --rounds 2
+	run arena 1 arena --rounds 5
 else
 	run small-64 4 small
 	run small-4096 4 small --buffers 10000 --size 4096
@@ -57,10 +58,7 @@ else
 	on_ascend lookup-ascend 1 lookup
 	run pull 4 pull --rounds 41
 	on_ascend pull-ascend 4 pull --size 256 --pieces 10000
-fi
-if "$bench" --help 2>/dev/null | grep -q '^  arena '; then
-	[ "$what" = quick ] && set -- --rounds 5 || set --
-	run arena 1 arena "$@"
+	run arena 1 arena
 fi
 machine "$load" >"$out/machine.txt"
 

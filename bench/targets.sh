@@ -18,8 +18,8 @@ targets()
 	pull='bench=pull;backend=host;workload=new;bytes=256;pieces=10000'
 	npu='bench=pull;backend=ascend;order=in order;bytes=256;pieces=10000'
 	cat <<T
-first share of 10,000 x 4 KiB, in order, faster than raw|$small;bytes=4096;buffers=10000;order=in order;stage=first share;baseline=raw|speedup|>=|500|arena,cold share
-first share of 10,000 x 4 KiB, shuffled, faster than raw|$small;bytes=4096;buffers=10000;order=shuffled;stage=first share;baseline=raw|speedup|>=|500|arena,cold share
+first share, 10,000 x 4 KiB in order, faster than raw|$small;bytes=4096;buffers=10000;order=in order;stage=first share;baseline=raw|speedup|>=|500|arena,cold share
+first share, 10,000 x 4 KiB shuffled, faster than raw|$small;bytes=4096;buffers=10000;order=shuffled;stage=first share;baseline=raw|speedup|>=|500|arena,cold share
 re-share of 10,000, shuffled, to MPI_Allgatherv|$cells;buffers=10000;order=shuffled;stage=re-share;baseline=MPI_Allgatherv|ratio|<=|2|rows
 re-share of 10,000, in order, to MPI_Allgatherv|$cells;buffers=10000;order=in order;stage=re-share;baseline=MPI_Allgatherv|ratio|<=|2|rows
 re-share, backend calls|bench=small;stage=re-share;metric=calls|value|<=|0|
@@ -29,8 +29,8 @@ ipcshare_ptr one by one, to a pointer array|$ptr;workload=one by one|ratio|<=|1.
 ipcshare_ptr many at once, to a pointer array|$ptr;workload=many at once|ratio|<=|1.1|checked array,ipcshare_table
 look-up among 100,000, to one among 10|bench=lookup;regions=100000;stage=find|ratio|<=|5|sorted array
 look-up among 100,000, warm cache|bench=lookup;regions=100000;stage=find again|time|<=|100e-9|
-arena alloc and free, 64 B to 4 KiB, 1 thread, to malloc|bench=arena;backend=host;threads=1;bytes=64..4096;baseline=malloc|ratio|<=|1.5|
-arena alloc and free, 64 B to 4 KiB, 4 threads, to malloc|bench=arena;backend=host;threads=4;bytes=64..4096;baseline=malloc|ratio|<=|1.5|
+arena alloc+free, 64 B to 4 KiB, 1 thread, to malloc|bench=arena;backend=host;threads=1;bytes=64..4096;baseline=malloc|ratio|<=|1.5|
+arena alloc+free, 64 B to 4 KiB, 4 threads, to malloc|bench=arena;backend=host;threads=4;bytes=64..4096;baseline=malloc|ratio|<=|1.5|
 pull of 10,000 x 256 B, random order, to memcpy loop|$pull;order=random;stage=pull;baseline=loop|ratio|<=|1|
 pull of 10,000 x 256 B, in order, to memcpy loop|$pull;order=in order;stage=pull;baseline=loop|ratio|<=|1|
 plan for the same, random order, to the pull|$pull;order=random;stage=plan;baseline=pull|ratio|<=|1|
@@ -97,20 +97,23 @@ function beside(stages, line,   n, i, k, stage, where, out)
 
 function row(name, want, is, spread, verdict, note)
 {
-	if (html)
+	if (html) {
+		sub(/</, "\\&lt;", want)
+		sub(/>/, "\\&gt;", want)
 		printf "<tr class=\"%s\"><td>%s<td>%s<td>%s<td>%s<td>%s%s\n", \
 			verdict == "met" ? "met" : "missed", name, want, is, spread, verdict, \
 			note == "" ? "" : "<br><small>" note "</small>"
-	else
-		printf "  %-56s %9s %9s %8s  %s\n%s", name, want, is, spread, verdict, \
+	} else {
+		printf "  %-54s %9s %9s %8s  %s\n%s", name, want, is, spread, verdict, \
 			note == "" ? "" : "      " note "\n"
+	}
 }
 
 /^{/ { lines[++nlines] = $0; next }
-!heading++ && !html { printf "  %-56s %9s %9s %8s\n", "", "target", "here", "+-" }
+!heading++ && !html { printf "  %-54s %9s %9s %8s\n", "", "target", "here", "+-" }
 {
 	line = worst($2, $3, $4)
-	want = $4 " " ($5 ~ /ranks/ ? limit_of($5, line) : $3 == "value" ? $5 : show($3, $5 + 0))
+	want = $4 " " ($5 ~ /ranks/ && line != "" ? limit_of($5, line) : $3 == "value" ? $5 : show($3, $5 + 0))
 	if (line == "") {
 		row($1, want, "", "", "NOT MEASURED", "")
 		unmeasured++
@@ -119,7 +122,7 @@ function row(name, want, is, spread, verdict, note)
 	limit = limit_of($5, line)
 	spread = found * value_of(line, $3 == "ratio" || $3 == "speedup" ? "ratio_spread" : "spread")
 	off = $4 == "<=" ? found - limit : limit - found
-	verdict = off <= 0 ? "met" : off <= spread ? "missed, within the spread" : "MISSED"
+	verdict = off <= 0 ? "met" : off <= spread ? "within spread" : "MISSED"
 	row($1, want, show($3, found), spread ? show($3, spread) : "", verdict, \
 	    off > 0 && value_of(line, "unit") == "s" ? beside($6, line) : "")
 	off <= 0 ? met++ : verdict == "MISSED" ? missed++ : near++

@@ -235,6 +235,46 @@ arena_verifies_and_notices()
 	wants 'buffer 0 of thread 2 (100 bytes at .*) is not what was written'
 }
 
+# figure RATIO SPREAD - a line that one of the targets is about: at most 1.5
+figure()
+{
+	echo "{\"bench\": \"arena\", \"backend\": \"host\", \"order\": \"at once\", \"bytes\": 64, \"threads\": 4, \"stage\": \"arena\"," \
+		"\"value\": 3e-08, \"unit\": \"s\", \"spread\": 0.1, \"baseline\": \"malloc\"," \
+		"\"baseline_value\": 2e-08, \"ratio\": $1, \"ratio_spread\": $2}"
+}
+
+# The worst line counts; a miss within the spread is told from one that isn't, and from no line at all.
+targets_are_judged()
+{
+	mkdir "$scratch/run"
+	judge()
+	{
+		"$@" >"$scratch/run/arena.json"
+		status=0
+		bench/targets.sh "$scratch/run" >"$scratch/out" || status=$?
+	}
+	met() { figure 0.5 0; figure 1.5 0; }
+	near() { figure 1.6 0.07; figure 0.5 0; }
+	far() { figure 1.6 0.06; figure 0.5 0; }
+	judge met
+	exits 1
+	wants '4 threads, to malloc  *<= 1.50 x  *1.50 x  *met$'
+	wants '1 thread, to malloc  *<= 1.50 x  *NOT MEASURED$'
+	wants '^1 met, 0 missed within the spread of the run, 0 missed, [0-9]* not measured$'
+	judge near
+	wants '4 threads, to malloc  *<= 1.50 x  *1.60 x  *0.11 x  within spread$'
+	judge far
+	wants '4 threads, to malloc  *<= 1.50 x  *1.60 x  *0.10 x  MISSED$'
+	wants '^      arena 30.0 ns, malloc 20.0 ns$'
+
+	# The same run as a page, with plots if there is gnuplot.
+	echo "a machine" >"$scratch/run/machine.txt"
+	bench/plot.sh "$scratch/run" 2>"$scratch/out" || { cat "$scratch/out"; fail "plot.sh failed"; }
+	bench/page.sh "$scratch/run" >"$scratch/out"
+	wants '<td>.*4 threads, to malloc<td>.*<td>1.60 x<td>0.10 x<td>MISSED'
+	! command -v gnuplot >/dev/null || wants '<img alt="arena" src="data:image/svg+xml;base64,'
+}
+
 # The four workloads of the main job with so few buffers, and bytes, that they take a moment.
 reduce_workloads()
 {
@@ -288,6 +328,7 @@ lookup_verifies_and_notices run 1
 lookup_says_what_does_not_fit
 pull_verifies_and_notices
 arena_verifies_and_notices run 2
+targets_are_judged
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
 	main_job_on_ascend
