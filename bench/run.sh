@@ -46,7 +46,7 @@ if [ "$what" = quick ]; then
 	run resolve 4 resolve --rounds 11
 	run lookup 1 lookup --rounds 15
 	on_ascend lookup-ascend 1 lookup --rounds 15
-	run pull 4 pull --rounds 7
+	run pull 4 pull --rounds 5
 	on_ascend pull-ascend 4 pull --size 256 --pieces 10000 --rounds 2
 	run arena 1 arena --rounds 5
 else

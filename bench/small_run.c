@@ -20,8 +20,9 @@
 #include "windows.h"
 #include "word.h"
 
-/* Buffers of a rank that are checked, about: each may be a miss in all caches, or take a copy. */
-#define CHECKED 20000
+/* Buffers of a rank that are checked, about: each may be a page fault, or take a copy. */
+#define CHECKED_FIRST 10000	/* in the first round */
+#define CHECKED 1000
 #define COPIED 250
 
 struct small {
@@ -140,7 +141,7 @@ static void calls_end(const struct small *s, size_t n, double out[IPCSHARE_CALLS
 
 static size_t stride(const struct small *s)
 {
-	const size_t most = s->team->direct ? CHECKED : COPIED;
+	const size_t most = !s->team->direct ? COPIED : s->round ? CHECKED : CHECKED_FIRST;
 
 	return s->c->n <= most ? 1 : s->c->n / most;
 }

@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "word.h"
 
-#define CHECKED 20000	/* buffers of a rank */
+#define CHECKED 1000	/* buffers of a rank */
 
 struct windows {
 	const struct team *team;
@@ -37,7 +37,7 @@ static void open_window(struct windows *w, size_t k, size_t first, size_t end)
 	}
 }
 
-/* Some, if there are many: each may be a miss in all caches. */
+/* Some, if there are many: each may be a page fault. */
 static int verify(const struct windows *w, unsigned serial)
 {
 	const size_t npeers = (size_t)w->team->npeers, step = w->n / CHECKED + 1;
