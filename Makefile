@@ -116,7 +116,18 @@ export TEST_EMU := $(if $(filter thread,$(SAN)),,$(EMU))
 emu: ## build the emulator of the Ascend runtime, build/emu/libascendcl.so
 	+$(MAKE) -C tests/emu B=$(EMU_DIR) SAN=$(filter-out thread,$(SAN)) all
 
-bench: run ## for now the same as run
+# Figures of one run, each with its baseline; nothing else should run meanwhile.
+bench: BENCH := full
+bench: run-bench ## time the hot path against its baselines: build/bench/index.html
+bench-quick: BENCH := quick
+bench-quick: run-bench ## the same in under a minute: fewer sizes and rounds
+bench-check: BENCH := check
+bench-check: run-bench ## the same as bench, and fail if a target is missed by more than the spread
+run-bench:
+	.ci/deps run
+	.ci/deps bench || echo "... so there will be no plots"
+	$(MAKE) $B/ipcshare-bench $(if $(TEST_EMU),emu)
+	bench/run.sh $(BENCH)
 
 # The scripts of the tests, and the makes they start, use the same flavour.
 export B CC CXX MPICC SAN
@@ -191,5 +202,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything run bench emu test test-npu deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything run bench bench-quick bench-check run-bench emu test test-npu deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d)

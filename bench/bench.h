@@ -26,6 +26,9 @@ struct bench_command {
 int bench_share(int argc, char **argv);
 int bench_pairs(int argc, char **argv);
 int bench_calls(int argc, char **argv);
+int bench_small(int argc, char **argv);
+int bench_resolve(int argc, char **argv);
+int bench_lookup(int argc, char **argv);
 int bench_pull(int argc, char **argv);
 int bench_arena(int argc, char **argv);
 

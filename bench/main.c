@@ -12,6 +12,9 @@ static const struct bench_command commands[] = {
 	{ "share", "share a workload's buffers between ranks and verify every byte", bench_share },
 	{ "pairs", "try and time every pair of ranks; print who reaches whom", bench_pairs },
 	{ "calls", "time each call that sharing an allocation takes, by its size", bench_calls },
+	{ "small", "share many small buffers, against the raw way and MPI's windows", bench_small },
+	{ "resolve", "take pointers to peers' buffers, against a plain array of them", bench_resolve },
+	{ "lookup", "find the allocation that holds an address, among few and many", bench_lookup },
 	{ "pull", "many small pieces of peers' buffers, against memcpy() and MPI_Get", bench_pull },
 	{ "arena", "small buffers of an arena, allocated and freed, against malloc()", bench_arena },
 };

@@ -45,8 +45,10 @@ static void print_head(const struct pull_options *o, const struct team *team)
 	       "\n+- the middle half of them\n\n");
 	printf("  %-9s %9s %7s %10s", "order", "piece", "pieces", way_names[PULL_WAY_LOOP]);
 	for (int way = 1; way < PULL_NWAYS; way++)
-		printf(" %10s %6s %4s", way_names[way], "x", "+-");
-	putchar('\n');
+		if (way != PULL_WAY_GET || team->direct)
+			printf(" %10s %6s %4s", way_names[way], "x", "+-");
+	printf("%s\n", team_is_emulated(team) ? "\n    driver calls: copies and runs of recorded "
+						"ones (with all others on the way)" : "");
 	fflush(stdout);
 }
 
@@ -73,7 +75,26 @@ static void print_case(const struct pull_case *c)
 			printf(" %6.3f %4.2f", ratio.median, ratio.median * ratio.spread);
 	}
 	putchar('\n');
+	if (c->calls[PULL_WAY_LOOP].all)
+		for (int way = 0; way < PULL_NWAYS; way++)
+			if (c->has[way])
+				printf("%s %s %ld (%ld)%s", way ? "," : "    driver calls:",
+				       way_names[way], c->calls[way].copies, c->calls[way].all,
+				       way == PULL_WAY_PLAN ? "\n" : "");
 	fflush(stdout);
+}
+
+static void json_calls(FILE *to, const struct team *team, struct figure f,
+		       const struct driver_calls *calls)
+{
+	f.baseline = NULL;
+	f.unit = "calls";
+	f.metric = "driver_copies";
+	f.value = (struct middle){ (double)calls->copies, 0 };
+	figure_json(to, team, &f);
+	f.metric = "driver_calls";
+	f.value = (struct middle){ (double)calls->all, 0 };
+	figure_json(to, team, &f);
 }
 
 static void json_case(FILE *to, const struct team *team, const struct pull_options *o,
@@ -95,6 +116,16 @@ static void json_case(FILE *to, const struct team *team, const struct pull_optio
 		f.ratio = ratio_of(c, way);
 		f.baseline = way ? way_names[PULL_WAY_LOOP] : NULL;
 		figure_json(to, team, &f);
+		if (way == PULL_WAY_PLAN) {	/* is it worth to have one? */
+			f.baseline = way_names[PULL_WAY_PULL];
+			f.baseline_value = middle_of(c->seconds[PULL_WAY_PULL], c->rounds).median / n;
+			f.ratio = middle_of_ratios(c->seconds[way], c->seconds[PULL_WAY_PULL],
+						   c->rounds);
+			figure_json(to, team, &f);
+			f.baseline_value = loop / n;
+		}
+		if (c->calls[way].all)
+			json_calls(to, team, f, &c->calls[way]);
 	}
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "driver.h"
 #include "team.h"
 
 /* The ways to bring many pieces here: X(id, name). The first is what the others are compared with. */
@@ -38,6 +39,7 @@ struct pull_case {
 	unsigned rounds;
 	double *seconds[PULL_NWAYS];	/* of each round; of the rank that pulls */
 	int has[PULL_NWAYS];
+	struct driver_calls calls[PULL_NWAYS];	/* of the last round, if they are counted */
 };
 
 /**

@@ -178,6 +178,7 @@ static int go(struct pull *p, enum pull_way way)
 static int measure(struct pull *p, enum pull_way way, int round)
 {
 	const int warm = p->options->warm;
+	struct driver_calls before, after;
 	double start;
 	int err = 0;
 
@@ -189,10 +190,14 @@ static int measure(struct pull *p, enum pull_way way, int round)
 		memset(p->landing, 0, p->c->n * p->c->size);
 	team_wait();
 	if (pulls(p) && !err) {
+		before = driver_calls_now();
 		start = now();
 		err = go(p, way);
 		if (round >= 0)
 			p->c->seconds[way][round] = now() - start;
+		after = driver_calls_now();
+		p->c->calls[way] = (struct driver_calls){ after.copies - before.copies,
+							  after.all - before.all };
 		if (!err)
 			err = check(p, way);
 	}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "team.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "driver.h"
 #include "progress.h"
 
 int team_rank(void)
@@ -134,11 +134,13 @@ int team_open(struct team *team)
 	team->rank = team_rank();
 	MPI_Comm_size(MPI_COMM_WORLD, &team->size);
 
-	options.device = node_rank();
+	team->device = node_rank();
+	options.device = team->device;
 	err = ipcshare_open(&options, &team->ctx);
 	if (team_verdict(err ? team_explain("open", why) : NULL))
 		goto fail;
 	team->backend = ipcshare_backend(team->ctx);
+	team->direct = !strcmp(team->backend, "host");
 	err = ipcshare_mpi_group_create(team->ctx, MPI_COMM_WORLD, &team->group);
 	if (team_verdict(err ? team_explain("group", why) : NULL))
 		goto fail;
@@ -169,24 +171,9 @@ int team_close(struct team *team, int failed)
 	return team_verdict(err ? team_explain("close", why) : NULL);
 }
 
-/* Its speeds are no NPU's. The library has opened the runtime; this looks at what is open. */
 int team_is_emulated(const struct team *team)
 {
-	const char *named = getenv("IPCSHARE_ACL_LIB");
-	const char *const usual[] = { "libascendcl.so", "libacl_rt.so" };
-	int found = 0;
-
-	if (strcmp(team->backend, "ascend"))
-		return 0;
-	for (int i = 0; i < 2 && !found; i++) {
-		const char *name = named && *named ? named : usual[i];
-		void *library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
-
-		found = library && dlsym(library, "ascendclEmuRelease");
-		if (library)
-			dlclose(library);
-	}
-	return found;
+	return !team->direct && driver_is_emulated();
 }
 
 void team_print_emulated(const struct team *team)

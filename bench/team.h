@@ -22,6 +22,8 @@ struct team {
 	int most_peers;		/* size of the largest group */
 	int *names;		/* of each group rank: its rank in the job */
 	const char *backend;
+	int device;		/* as ipcshare_open() was told; on host it is no matter */
+	int direct;		/* the CPU can touch the memory */
 };
 
 /** team_rank - the caller's rank in the job; works before team_open() */

@@ -120,6 +120,74 @@ calls_verifies_and_notices()
 	exits 2
 }
 
+# Few buffers, shared in every way. $1 is run or on_ascend, with its arguments before the subcommand.
+small_verifies_and_notices()
+{
+	"$@" small --buffers 500 --rounds 2 --cost import=1ms --json "$scratch/json"
+	exits 0
+	wants '^verified: what every share gave, in every round, 3 ranks$'
+	wants '^  raw  *500 *500 *1000 *1000 '
+	wants '^  arena and first share  *1 *1 *1 *2 '
+	wants '^  re-share  *0 *0 *0 *0 *0 ns'
+	wants '^  assumed cost of a call  *50 us *20 us *10 us *1000 us$'
+	for ratio in 'first share.*raw' 're-share.*MPI_Allgatherv'; do
+		[ "$(grep -c "\"stage\": \"${ratio%.*}.*\"baseline\": \"${ratio#*\*}\".*\"ratio\":" \
+			"$scratch/json")" = 2 ] || fail "not 2 orders with a ratio of $ratio"
+	done
+	"$@" small --buffers 500 --rounds 1 --spoil
+	exits 1
+	wants 'buffer 499 of rank 2 is wrong: saw 0x'
+}
+
+small_names_what_is_wrong()
+{
+	run 1 small --buffers 10
+	exits 1
+	wants 'no other rank on this node to share with'
+	for cost in import import= sleep=1us import=1 close=1us import=-1us; do
+		run 1 small --cost $cost
+		exits 2
+		wants "^ipcshare-bench small: --cost '$cost'; expected"
+	done
+}
+
+resolve_verifies_and_notices()
+{
+	run 3 resolve --buffers 1000 --rounds 2 --json "$scratch/json"
+	exits 0
+	wants '^verified: a word of every buffer, and the pointers of every round, 3 ranks$'
+	[ "$(grep -c '"baseline": "array".*"ratio":' "$scratch/json")" = 6 ] ||
+		fail "not 2 flows by 3 ways with a ratio"
+	run 2 resolve --buffers 1000 --rounds 1 --spoil
+	exits 1
+	wants 'buffer 999 of rank 1 is wrong: saw 0x'
+	run 1 resolve --buffers 0
+	exits 2
+	wants "buffers '0'; expected a number from 1"
+}
+
+# $1 is run or on_ascend, with its arguments before the subcommand.
+lookup_verifies_and_notices()
+{
+	for regions in 1 11 3000; do
+		"$@" lookup --regions $regions --rounds 2 --json "$scratch/json"
+		exits 0
+		wants '^verified: the result of every look-up, '
+		grep -q "\"regions\": $regions,.*\"stage\": \"find\".*\"ratio\":" "$scratch/json" ||
+			fail "no ratio of $regions regions"
+	done
+	"$@" lookup --regions 100 --rounds 1 --spoil
+	exits 1
+	wants 'a look-up among 100 gave something else than before'
+}
+
+# More than this user may have descriptors for: said, and no failure.
+lookup_says_what_does_not_fit()
+{
+	(ulimit -n 1000 && run 1 lookup --regions 1000 && exits 0 &&
+		wants '1000 not here: each takes a descriptor, and this user may have 744 ')
+}
+
 # Many small pieces: every way at some sizes, and a wrong byte is found.
 pull_verifies_and_notices()
 {
@@ -127,8 +195,8 @@ pull_verifies_and_notices()
 		run 3 pull --size $size --pieces 500 --rounds 3 --json "$scratch/json"
 		exits 0
 		wants '^verified: every byte of every round, 3 ranks$'
-		[ "$(grep -c '"bench": "pull".*"stage"' "$scratch/json")" = 8 ] ||
-			fail "not 2 orders by 4 ways"
+		[ "$(grep -c '"bench": "pull".*"stage"' "$scratch/json")" = 10 ] ||
+			fail "not 2 orders by 4 ways, and the plan once more against the pull"
 		[ "$(grep -c '"baseline": "loop".*"ratio":' "$scratch/json")" = 6 ] ||
 			fail "ratios are missing"
 	done
@@ -140,6 +208,16 @@ pull_verifies_and_notices()
 	run 1 pull --size 64
 	exits 1
 	wants 'no other rank on this node'
+}
+
+# What the runtime's own counters say of a pull: cells side by side are few copies, a plan is one run.
+pull_counts_calls_on_ascend()
+{
+	on_ascend 3 3 pull --size 96 --pieces 500 --rounds 2 --json "$scratch/json"
+	exits 0
+	wants '^    driver calls: loop 500 (.*), pull 2 (.*), plan 1 (.*)$'
+	grep -q '"order": "in order",.*"stage": "plan", "metric": "driver_copies", "value": 1,' \
+		"$scratch/json" || fail "the JSON has no calls of a plan"
 }
 
 # $1 is run or on_ascend; the others are its arguments before the subcommand
@@ -155,6 +233,46 @@ arena_verifies_and_notices()
 	"$@" arena --size 100 --threads 3 --pairs 100 --batch 50 --rounds 1 --spoil
 	exits 1
 	wants 'buffer 0 of thread 2 (100 bytes at .*) is not what was written'
+}
+
+# figure RATIO SPREAD - a line that one of the targets is about: at most 1.5
+figure()
+{
+	echo "{\"bench\": \"arena\", \"backend\": \"host\", \"order\": \"at once\", \"bytes\": 64, \"threads\": 4, \"stage\": \"arena\"," \
+		"\"value\": 3e-08, \"unit\": \"s\", \"spread\": 0.1, \"baseline\": \"malloc\"," \
+		"\"baseline_value\": 2e-08, \"ratio\": $1, \"ratio_spread\": $2}"
+}
+
+# The worst line counts; a miss within the spread is told from one that isn't, and from no line at all.
+targets_are_judged()
+{
+	mkdir "$scratch/run"
+	judge()
+	{
+		"$@" >"$scratch/run/arena.json"
+		status=0
+		bench/targets.sh "$scratch/run" >"$scratch/out" || status=$?
+	}
+	met() { figure 0.5 0; figure 1.5 0; }
+	near() { figure 1.6 0.07; figure 0.5 0; }
+	far() { figure 1.6 0.06; figure 0.5 0; }
+	judge met
+	exits 1
+	wants '4 threads, to malloc  *<= 1.50 x  *1.50 x  *met$'
+	wants '1 thread, to malloc  *<= 1.50 x  *NOT MEASURED$'
+	wants '^1 met, 0 missed within the spread of the run, 0 missed, [0-9]* not measured$'
+	judge near
+	wants '4 threads, to malloc  *<= 1.50 x  *1.60 x  *0.11 x  within spread$'
+	judge far
+	wants '4 threads, to malloc  *<= 1.50 x  *1.60 x  *0.10 x  MISSED$'
+	wants '^      arena 30.0 ns, malloc 20.0 ns$'
+
+	# The same run as a page, with plots if there is gnuplot.
+	echo "a machine" >"$scratch/run/machine.txt"
+	bench/plot.sh "$scratch/run" 2>"$scratch/out" || { cat "$scratch/out"; fail "plot.sh failed"; }
+	bench/page.sh "$scratch/run" >"$scratch/out"
+	wants '<td>.*4 threads, to malloc<td>.*<td>1.60 x<td>0.10 x<td>MISSED'
+	! command -v gnuplot >/dev/null || wants '<img alt="arena" src="data:image/svg+xml;base64,'
 }
 
 # The four workloads of the main job with so few buffers, and bytes, that they take a moment.
@@ -203,13 +321,22 @@ share_verifies
 share_notices
 pairs_verifies_and_notices run 4
 calls_verifies_and_notices
+small_verifies_and_notices run 3
+small_names_what_is_wrong
+resolve_verifies_and_notices
+lookup_verifies_and_notices run 1
+lookup_says_what_does_not_fit
 pull_verifies_and_notices
 arena_verifies_and_notices run 2
+targets_are_judged
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
 	main_job_on_ascend
 	forty_ranks_on_ascend
 	pairs_verifies_and_notices on_ascend 4 4
+	small_verifies_and_notices on_ascend 3 3
+	lookup_verifies_and_notices on_ascend 2 2
+	pull_counts_calls_on_ascend
 	arena_verifies_and_notices on_ascend 1 1
 fi
 echo "verified, spoilt bytes found, bad arguments named"
