@@ -3,8 +3,11 @@
 
 #include <ipcshare.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #define FULL 64 /* ranges in a leaf: 512 bytes of starts to search */
+#define LINE 64
 #define RETIRED_MAX 16 /* used again together: each time, readers on their way begin anew */
 
 /* Atomics throughout, for a late reader may look at a leaf while it is filled anew. */
@@ -24,6 +27,15 @@ struct ipcshare__index_top {
 		_Atomic(struct ipcshare__index_leaf *) leaf;
 	} entries[];
 };
+
+/* Leaves lie side by side, so that those of 100,000 ranges need few entries of the TLB. */
+struct ipcshare__index_chunk {
+	struct ipcshare__index_chunk *next;
+	size_t capacity, used; /* leaves */
+	struct ipcshare__index_leaf leaves[];
+};
+#define CHUNK_LEAST 4 /* leaves */
+#define CHUNK_MOST ((size_t)2 << 20) /* bytes: a huge page, where the machine has them */
 
 /* Loads pair with the stores of a writer, so that they can't come after the look at @recycled. */
 #define GET(x) atomic_load_explicit(&(x), memory_order_acquire)
@@ -59,6 +71,14 @@ static size_t leaf_search(struct ipcshare__index_leaf *leaf, uintptr_t address)
 	return left && GET(leaf->end[at]) <= address ? at + 1 : at;
 }
 
+/* All that is searched, for its lines would be missed one after the other. */
+static void leaf_fetch(const struct ipcshare__index_leaf *leaf)
+{
+	__builtin_prefetch(leaf);
+	for (size_t i = 0; i < FULL; i += LINE / sizeof(leaf->end[0]))
+		__builtin_prefetch((const void *)&leaf->end[i]);
+}
+
 static void leaf_get(struct ipcshare__index_leaf *leaf, size_t i, struct ipcshare__range *out)
 {
 	*out = (struct ipcshare__range){ GET(leaf->start[i]), GET(leaf->end[i]),
@@ -76,6 +96,7 @@ static bool look(struct ipcshare__index *index, uintptr_t address, struct ipcsha
 	for (size_t e = top_search(top, address); e < entries; e++) {
 		struct ipcshare__index_leaf *leaf = GET(top->entries[e].leaf);
 
+		leaf_fetch(leaf);
 		i = leaf_search(leaf, address);
 		if (i < GET(leaf->count)) {
 			leaf_get(leaf, i, out);
@@ -145,6 +166,44 @@ static void recycle(struct ipcshare__index *index)
 	index->nretired = 0;
 }
 
+static struct ipcshare__index_chunk *chunk_new(size_t capacity)
+{
+	size_t bytes = sizeof(struct ipcshare__index_chunk) +
+		       capacity * sizeof(struct ipcshare__index_leaf);
+	struct ipcshare__index_chunk *chunk;
+
+	if (bytes > CHUNK_MOST / 2) {
+		bytes = CHUNK_MOST;
+		capacity = (bytes - sizeof(*chunk)) / sizeof(chunk->leaves[0]);
+		chunk = aligned_alloc(CHUNK_MOST, bytes);
+		if (chunk)
+			madvise(chunk, bytes, MADV_HUGEPAGE);
+	} else {
+		chunk = malloc(bytes);
+	}
+	if (chunk)
+		*chunk = (struct ipcshare__index_chunk){ .capacity = capacity };
+	return chunk;
+}
+
+/* One that was never used; NULL: no memory. */
+static struct ipcshare__index_leaf *leaf_new(struct ipcshare__index *index)
+{
+	struct ipcshare__index_chunk *chunk = index->chunks;
+	struct ipcshare__index_leaf *leaf;
+
+	if (!chunk || chunk->used == chunk->capacity) {
+		chunk = chunk_new(chunk ? 2 * chunk->capacity : CHUNK_LEAST);
+		if (!chunk)
+			return NULL;
+		chunk->next = index->chunks;
+		index->chunks = chunk;
+	}
+	leaf = &chunk->leaves[chunk->used++];
+	memset(leaf, 0, sizeof(*leaf));
+	return leaf;
+}
+
 /*
  * A change that replaces one leaf gives back one, so once there is a leaf to spare a removal never
  * lacks one.
@@ -154,7 +213,7 @@ static struct ipcshare__index_leaf *leaf_take(struct ipcshare__index *index)
 	struct ipcshare__index_leaf *leaf;
 
 	if (!index->spare && index->nretired < RETIRED_MAX) {
-		leaf = calloc(1, sizeof(*leaf));
+		leaf = leaf_new(index);
 		if (leaf)
 			return leaf;
 	}
@@ -426,22 +485,10 @@ void ipcshare__index_remove(struct ipcshare__index *index, const void *start)
 	changed(index);
 }
 
-static void leaves_free(struct ipcshare__index_leaf *list)
-{
-	while (list) {
-		struct ipcshare__index_leaf *next = list->next;
-
-		free(list);
-		list = next;
-	}
-}
-
 void ipcshare__index_clear(struct ipcshare__index *index)
 {
 	struct ipcshare__index_top *top = GET(index->top);
 
-	for (size_t i = 0; top && i < GET(top->count); i++)
-		free(GET(top->entries[i].leaf));
 	free(top);
 	free(index->other);
 	while (index->outgrown) {
@@ -449,8 +496,12 @@ void ipcshare__index_clear(struct ipcshare__index *index)
 		index->outgrown = top->next;
 		free(top);
 	}
-	leaves_free(index->spare);
-	leaves_free(index->retired);
+	while (index->chunks) {
+		struct ipcshare__index_chunk *next = index->chunks->next;
+
+		free(index->chunks);
+		index->chunks = next;
+	}
 	*index = (struct ipcshare__index){ 0 };
 	changed(index); /* what threads remember of it holds no more */
 }

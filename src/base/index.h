@@ -25,6 +25,7 @@ struct ipcshare__range {
 
 struct ipcshare__index_leaf;
 struct ipcshare__index_top;
+struct ipcshare__index_chunk;
 
 struct ipcshare__index { /* all zero: empty */
 	size_t count;
@@ -35,6 +36,7 @@ struct ipcshare__index { /* all zero: empty */
 	struct ipcshare__index_top *outgrown;
 	struct ipcshare__index_leaf *spare, *retired; /* readers may be in retired ones */
 	size_t nretired;
+	struct ipcshare__index_chunk *chunks; /* where leaves come from, the newest first */
 };
 
 /* 0; IPCSHARE_ERR_BUSY it overlaps one that is there; IPCSHARE_ERR_NO_MEMORY. Without detail. */
