@@ -11,7 +11,7 @@ arena_at_once     120  a buffer of an arena: allocated, and freed at once
 arena_in_batches  225  the same in batches of 1000, with what goes to the depot and back
 ptr_of_a_set       15  ipcshare_ptr()
 find_again        200  ipcshare_find() in the allocation that was found last
-find_in_turns     360  ipcshare_find() in 64 allocations in turns
+find_in_turns     395  ipcshare_find() in 64 allocations in turns
 '
 times=10000
 

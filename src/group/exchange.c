@@ -143,7 +143,7 @@ static void pieces_take(const struct ipcshare_group *g, const uint64_t *lens, ui
 	for (int r = 0; r < g->size; r++) {
 		size_t n = piece(lens[r], done, IPCSHARE__SLOT - at);
 
-		if (n && r != g->rank)
+		if (n)
 			take(arg, r, ipcshare__board_read(g, r) + at, n);
 	}
 }

@@ -69,7 +69,7 @@ int ipcshare__agree(struct ipcshare_group *group, enum ipcshare__collective whic
 int ipcshare__agree_bytes(struct ipcshare_group *group, enum ipcshare__collective which, int status,
 			  uint32_t *flags, const void *mine, uint64_t len, uint64_t *lens);
 /*
- * All of these bytes but our own, piece by piece in order: rank after rank, and again. A piece is gone, and
+ * All of these bytes, also our own, piece by piece in order: rank after rank, and again. A piece is gone, and
  * may be altered before that, when @take returns.
  */
 typedef void ipcshare__take_fn(void *arg, int rank, const void *bytes, size_t n);

@@ -127,7 +127,6 @@ int ipcshare__set_end(struct ipcshare__set *set, struct ipcshare__part *parts, c
 	int err = 0;
 
 	*bad = ours->share->bad; /* what our buffers lack is ours to report */
-	/* Ours comes last: if another fails, the share keeps its regions for another try. */
 	for (int r = 0; r < g->size && !err; r++)
 		if (r != g->rank)
 			err = row_end(set, &parts[r], bad);
@@ -135,7 +134,8 @@ int ipcshare__set_end(struct ipcshare__set *set, struct ipcshare__part *parts, c
 		err = ipcshare__handle_add(set, IPCSHARE__HANDLE_SET);
 	if (err)
 		return err;
-	ipcshare__part_take_all(ours, own, len);
+	if (own)
+		ipcshare__part_take_all(ours, own, len);
 	err = row_end(set, ours, bad);
 	if (err) {
 		ipcshare__handle_remove(set);

@@ -170,7 +170,7 @@ static int set_agree(struct ipcshare_share *s, struct ipcshare__meeting *m,
 		     struct ipcshare__set *set, struct ipcshare__part *parts)
 {
 	struct ipcshare_error bad;
-	int status = ipcshare__set_end(set, parts, s->blob, s->blob->bytes, &bad);
+	int status = ipcshare__set_end(set, parts, NULL, 0, &bad);
 	uint64_t failures = status ? 0 : set->failures;
 	int err = ipcshare__meeting_end(m, s, status, &bad, &failures, NULL);
 

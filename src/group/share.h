@@ -50,8 +50,8 @@ struct ipcshare__meeting {
 int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned flags);
 void ipcshare__meeting_free(struct ipcshare__meeting *m);
 /*
- * Begin collective @which with @status of ours; if nobody has failed, everybody's blob into @parts, but for our
- * own. What is wrong with a blob is a matter of its part.
+ * Begin collective @which with @status of ours; if nobody has failed, everybody's blob into @parts. What is
+ * wrong with a blob is a matter of its part.
  */
 int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *group,
 			   enum ipcshare__collective which, int status,

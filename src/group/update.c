@@ -65,12 +65,11 @@ static int arguments_check(const struct ipcshare__set *set, const struct ipcshar
 
 /* ---- Prepare: the new cells of all ranks, and into their places ---- */
 
-static int parts_make(struct ipcshare__set *set, struct ipcshare_share *s,
-		      struct ipcshare__part *parts, struct ipcshare_error *bad)
+static int parts_end(struct ipcshare__set *set, struct ipcshare__part *parts,
+		     struct ipcshare_error *bad)
 {
 	int err = 0;
 
-	ipcshare__part_take_all(&parts[set->open.rank], s->blob, s->blob->bytes);
 	for (int r = 0; r < set->open.nranks && !err; r++) {
 		err = ipcshare__part_end(&parts[r], bad);
 		if (!err)
@@ -144,7 +143,7 @@ static int update_agree(struct ipcshare__set *set, struct ipcshare_share *s,
 	uint64_t failures = 0;
 	uint32_t flags = 0;
 	bool swapped;
-	int err = parts_make(set, s, parts, &bad);
+	int err = parts_end(set, parts, &bad);
 
 	swapped = !err;
 	if (swapped) {
