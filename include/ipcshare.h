@@ -686,7 +686,7 @@ static inline void *ipcshare_ptr(const struct ipcshare_set *set, int rank, size_
 {
 	const struct ipcshare_row *row;
 
-	if (__builtin_expect(rank < 0 || rank >= set->nranks, 0))
+	if (__builtin_expect((unsigned)rank >= (unsigned)set->nranks, 0)) /* also below 0 */
 		return NULL;
 	row = &set->rows[rank];
 	if (__builtin_expect(i >= row->count, 0))
