@@ -173,8 +173,9 @@ static int run_here(const struct arena_options *o, const struct team *team, FILE
 	return 0;
 }
 
-static int run(const struct arena_options *o, int no_progress, FILE *json)
+static int run(void *bench, int no_progress, FILE *json)
 {
+	const struct arena_options *o = bench;
 	char why[TEAM_TEXT];
 	struct team team;
 	int err = 0;
@@ -224,15 +225,9 @@ int bench_arena(int argc, char **argv)
 		.rows = rows,
 		.n = COUNT(rows),
 	};
-	FILE *json = NULL;
-	int err, code;
+	int code;
 
 	if (options_parse(&o, argc, argv, &code))
 		return code;
-	if (report_open(&o, &json))
-		return BENCH_FAILED;
-	err = run(&options, o.no_progress, json);
-	if (report_close(&o, json))
-		err = -1;
-	return err ? BENCH_FAILED : BENCH_OK;
+	return report_run(&o, run, &options);
 }

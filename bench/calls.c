@@ -250,12 +250,14 @@ static int run_all(struct calls *c)
 	return err;
 }
 
-static int run(const struct calls_options *options, FILE *json)
+static int run(void *bench, int no_progress, FILE *json)
 {
+	const struct calls_options *options = bench;
 	struct team team;
 	struct calls c = { .options = options, .team = &team, .json = json };
 	int err;
 
+	(void)no_progress; /* it is over too soon */
 	if (team_open(&team))
 		return -1;
 	if (team_verdict(team.npeers == 2 ? NULL : "the two ranks are not on one node"))
@@ -304,18 +306,12 @@ int bench_calls(int argc, char **argv)
 		.rows = rows,
 		.n = sizeof(rows) / sizeof(rows[0]),
 	};
-	FILE *json = NULL;
-	int err, code;
+	int code;
 
 	if (options_parse(&o, argc, argv, &code))
 		return code;
 	code = check(&o, &options);
 	if (code)
 		return code;
-	if (report_open(&o, &json))
-		return BENCH_FAILED;
-	err = run(&options, json);
-	if (report_close(&o, json))
-		err = -1;
-	return err ? BENCH_FAILED : BENCH_OK;
+	return report_run(&o, run, &options);
 }

@@ -308,8 +308,9 @@ static int run_rank(struct lookup *l, int no_progress, FILE *json)
 	return regions_close(&few, err ? (char[TEAM_TEXT]){ 0 } : l->why) || err ? -1 : 0;
 }
 
-static int run(struct lookup *l, int no_progress, FILE *json)
+static int run(void *bench, int no_progress, FILE *json)
 {
+	struct lookup *l = bench;
 	int err = 0;
 
 	if (team_open(&l->team))
@@ -344,15 +345,9 @@ int bench_lookup(int argc, char **argv)
 		.rows = rows,
 		.n = sizeof(rows) / sizeof(rows[0]),
 	};
-	FILE *json = NULL;
-	int err, code;
+	int code;
 
 	if (options_parse(&o, argc, argv, &code))
 		return code;
-	if (report_open(&o, &json))
-		return BENCH_FAILED;
-	err = run(&l, o.no_progress, json);
-	if (report_close(&o, json))
-		err = -1;
-	return err ? BENCH_FAILED : BENCH_OK;
+	return report_run(&o, run, &l);
 }

@@ -263,8 +263,9 @@ static int run_pairs(struct pairs *p, FILE *json, int *dead)
 	return err;
 }
 
-static int run(const struct pairs_options *options, int no_progress, FILE *json)
+static int run(void *bench, int no_progress, FILE *json)
 {
+	const struct pairs_options *options = bench;
 	struct team team;
 	struct pairs p = { .options = options, .team = &team };
 	int dead, err;
@@ -304,15 +305,9 @@ int bench_pairs(int argc, char **argv)
 		.rows = rows,
 		.n = sizeof(rows) / sizeof(rows[0]),
 	};
-	FILE *json = NULL;
-	int err, code;
+	int code;
 
 	if (options_parse(&o, argc, argv, &code))
 		return code;
-	if (report_open(&o, &json))
-		return BENCH_FAILED;
-	err = run(&options, o.no_progress, json);
-	if (report_close(&o, json))
-		err = -1;
-	return err ? BENCH_FAILED : BENCH_OK;
+	return report_run(&o, run, &options);
 }

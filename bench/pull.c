@@ -176,8 +176,9 @@ static int run_all(const struct pull_options *o, const struct team *team, FILE *
 	return 0;
 }
 
-static int run(const struct pull_options *o, int no_progress, FILE *json)
+static int run(void *bench, int no_progress, FILE *json)
 {
+	const struct pull_options *o = bench;
 	struct team team;
 	int err;
 
@@ -221,18 +222,12 @@ int bench_pull(int argc, char **argv)
 		.rows = rows,
 		.n = sizeof(rows) / sizeof(rows[0]),
 	};
-	FILE *json = NULL;
-	int err, code;
+	int code;
 
 	if (options_parse(&o, argc, argv, &code))
 		return code;
 	if (options.size % 8)
 		return options_usage(&o, "--size %ju; expected a multiple of 8",
 				     (uintmax_t)options.size);
-	if (report_open(&o, &json))
-		return BENCH_FAILED;
-	err = run(&options, o.no_progress, json);
-	if (report_close(&o, json))
-		err = -1;
-	return err ? BENCH_FAILED : BENCH_OK;
+	return report_run(&o, run, &options);
 }

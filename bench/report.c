@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bench.h"
 #include "team.h"
 
 double report_rate(const struct report_row *row)
@@ -216,4 +217,17 @@ int report_close(const struct options *o, FILE *file)
 	}
 	MPI_Bcast(&bad, 1, MPI_INT, 0, MPI_COMM_WORLD);
 	return bad ? -1 : 0;
+}
+
+int report_run(const struct options *o, report_run_fn *run, void *bench)
+{
+	FILE *json = NULL;
+	int err;
+
+	if (report_open(o, &json))
+		return BENCH_FAILED;
+	err = run(bench, o->no_progress, json);
+	if (report_close(o, json))
+		err = -1;
+	return err ? BENCH_FAILED : BENCH_OK;
 }

@@ -51,6 +51,12 @@ int report_open(const struct options *o, FILE **out);
 /** report_close - end it; @file may be NULL. -1 on every rank if it could not be written */
 int report_close(const struct options *o, FILE *file);
 
+/* What a bench does between the two. 0, or -1 on every rank. */
+typedef int report_run_fn(void *bench, int no_progress, FILE *json);
+
+/** report_run - @run between report_open() and report_close(); returns an enum bench_exit */
+int report_run(const struct options *o, report_run_fn *run, void *bench);
+
 /** report_time - "12.3 ms"; returns @out of REPORT_TEXT bytes */
 const char *report_time(double seconds, char *out);
 

@@ -300,8 +300,9 @@ static int run_team(struct resolve *r, FILE *json)
 	return end(r);
 }
 
-static int run(struct resolve *r, int no_progress, FILE *json)
+static int run(void *bench, int no_progress, FILE *json)
 {
+	struct resolve *r = bench;
 	int err;
 
 	if (team_open(&r->team))
@@ -355,15 +356,9 @@ int bench_resolve(int argc, char **argv)
 		.rows = rows,
 		.n = sizeof(rows) / sizeof(rows[0]),
 	};
-	FILE *json = NULL;
-	int err, code;
+	int code;
 
 	if (options_parse(&o, argc, argv, &code))
 		return code;
-	if (report_open(&o, &json))
-		return BENCH_FAILED;
-	err = run(&r, o.no_progress, json);
-	if (report_close(&o, json))
-		err = -1;
-	return err ? BENCH_FAILED : BENCH_OK;
+	return report_run(&o, run, &r);
 }

@@ -415,8 +415,9 @@ static int run_cases(struct small_bench *b, FILE *json)
 	return 0;
 }
 
-static int run(struct small_bench *b, int no_progress, FILE *json)
+static int run(void *bench, int no_progress, FILE *json)
 {
+	struct small_bench *b = bench;
 	int err;
 
 	descriptors_raise();
@@ -475,7 +476,6 @@ int bench_small(int argc, char **argv)
 		.rows = rows,
 		.n = sizeof(rows) / sizeof(rows[0]),
 	};
-	FILE *json = NULL;
 	int err, code;
 
 	b.o.buffers.list = calloc((size_t)argc, sizeof(uint64_t));
@@ -488,14 +488,8 @@ int bench_small(int argc, char **argv)
 					     costs.list[i]);
 			err = -1;
 		}
-	if (!err) {
-		code = BENCH_FAILED;
-		err = report_open(&o, &json);
-	}
-	if (!err) {
-		err = run(&b, o.no_progress, json);
-		code = report_close(&o, json) || err ? BENCH_FAILED : BENCH_OK;
-	}
+	if (!err)
+		code = report_run(&o, run, &b);
 	free(costs.list);
 	free(b.o.buffers.list);
 	return code;
