@@ -146,8 +146,9 @@ int ipcshare__blob_check_form(const struct ipcshare__wire_blob *head, uint64_t l
 				      "link all ranks to one version of the library",
 				      "the blob has layout %u, we have %u", head->layout,
 				      IPCSHARE__LAYOUT);
+	/* Room is made for as many buffers as it says, so it must at least be able to name them. */
 	if (head->nbufs > IPCSHARE__BUFS_MAX || head->nregions > IPCSHARE__REGION_MAX ||
-	    head->bytes != len ||
+	    head->nbufs > (uint64_t)head->ndescriptors << 20 || head->bytes != len ||
 	    blob_size(ipcshare__blob_prefix(head), head->ndescriptors) != len)
 		return ipcshare__blob_malformed("its length does not fit its head", len);
 	return 0;
