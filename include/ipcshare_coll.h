@@ -2,7 +2,25 @@
 /*
  * ipcshare_coll.h - collectives between the ranks of a group
  *
- * The conventions of <ipcshare.h> hold. So far here are the types and ops of reductions.
+ * The conventions of <ipcshare.h> hold. What is said here holds for every collective below:
+ *  - All ranks of the group call it, in the same order, with the same type, op, root and count
+ *    where there is one count. Counts are elements. A count of 0 is allowed, and pointers may be
+ *    anything then.
+ *  - The ranks' calls are the caller's to serialise, also with ipcshare_share() and the other
+ *    collectives of <ipcshare.h>. Different groups may be used at the same time.
+ *  - Buffers are memory that the CPU can reach, aligned as their type wants it; send and receive
+ *    buffers must not overlap. Only IPCSHARE_IN_PLACE makes one of both, as in MPI.
+ *  - A reduction combines the ranks in their order, ((x0 op x1) op x2) ..., each element on one
+ *    rank or on all alike: its result has the same bits on all ranks and in every run.
+ *  - A call returns when its buffers may be used again. Only ipcshare_barrier() promises that all
+ *    ranks have come.
+ *
+ * Return: 0; ERR_INVALID on any rank an argument is NULL or out of range, or there is no such op for
+ *         the type; ERR_MISMATCH the ranks make different calls; ERR_PEER_DEAD, ERR_TIMEOUT: the
+ *         group is of no more use then; ERR_LIMIT scatter or alltoall of more than 4092 ranks;
+ *         ERR_PROTOCOL; ERR_NO_MEMORY. The same on every rank, with the
+ *         rank concerned in the last error; what is in the receive buffers is undefined then.
+ *         ERR_CLOSED, ERR_FORKED or ERR_INVALID of the group itself are the caller's alone.
  */
 #ifndef IPCSHARE_COLL_H
 #define IPCSHARE_COLL_H
@@ -101,6 +119,87 @@ IPCSHARE_API const char *ipcshare_op_name(const struct ipcshare_op *op);
 
 /** ipcshare_op_allows - can @op reduce elements of @type? 1, or 0 */
 IPCSHARE_API int ipcshare_op_allows(const struct ipcshare_op *op, enum ipcshare_type type);
+
+/* ---- Moving data --------------------------------------------------------------------------- */
+
+/* The send buffer of some calls, the receive buffer of a scatter: what they say. */
+#define IPCSHARE_IN_PLACE ((void *)-1)
+
+/*
+ * Small messages take one round in the memory of the group, in which every rank looks at all others
+ * once. Long ones take one round for each 64 KiB of a rank's block (each 64 KiB of all blocks
+ * together, where every rank has one for each other): one copy into shared memory, one out of it.
+ */
+
+/** ipcshare_barrier - all ranks have come */
+IPCSHARE_API int ipcshare_barrier(struct ipcshare_group *group);
+
+/** ipcshare_bcast - @count elements at @buf of @root become those of all ranks */
+IPCSHARE_API int ipcshare_bcast(struct ipcshare_group *group, void *buf, size_t count,
+				enum ipcshare_type type, int root);
+
+/**
+ * ipcshare_allgather - @count elements of every rank, in rank order, into @recv of all
+ * @send: IPCSHARE_IN_PLACE: they are in their place in @recv already; for all ranks or none
+ */
+IPCSHARE_API int ipcshare_allgather(struct ipcshare_group *group, const void *send, void *recv,
+				    size_t count, enum ipcshare_type type);
+
+/**
+ * ipcshare_allgatherv - the same with counts[r] elements of rank r, which go to displs[r]
+ * @counts, @displs: in elements, the counts the same on all ranks; @displs NULL: without gaps
+ */
+IPCSHARE_API int ipcshare_allgatherv(struct ipcshare_group *group, const void *send, void *recv,
+				     const size_t *counts, const size_t *displs,
+				     enum ipcshare_type type);
+
+/**
+ * ipcshare_gather - @count elements of every rank, in rank order, into @recv of @root
+ * @send: IPCSHARE_IN_PLACE, at the root only: its own are in their place
+ * @recv: only looked at on the root
+ */
+IPCSHARE_API int ipcshare_gather(struct ipcshare_group *group, const void *send, void *recv,
+				 size_t count, enum ipcshare_type type, int root);
+
+/**
+ * ipcshare_gatherv - the same with another @count on each rank
+ * @count: of this rank; the root's is counts[root]
+ * @counts, @displs: only looked at on the root; @displs NULL: without gaps
+ */
+IPCSHARE_API int ipcshare_gatherv(struct ipcshare_group *group, const void *send, size_t count,
+				  void *recv, const size_t *counts, const size_t *displs,
+				  enum ipcshare_type type, int root);
+
+/**
+ * ipcshare_scatter - @count elements for every rank, in rank order at @send of @root
+ * @send: only looked at on the root
+ * @recv: IPCSHARE_IN_PLACE, at the root only: its own stay where they are
+ */
+IPCSHARE_API int ipcshare_scatter(struct ipcshare_group *group, const void *send, void *recv,
+				  size_t count, enum ipcshare_type type, int root);
+
+/** ipcshare_scatterv - the same with counts[r] elements at displs[r] for rank r; see gatherv */
+IPCSHARE_API int ipcshare_scatterv(struct ipcshare_group *group, const void *send,
+				   const size_t *counts, const size_t *displs, void *recv,
+				   size_t count, enum ipcshare_type type, int root);
+
+/**
+ * ipcshare_alltoall - @count elements of every rank for every rank
+ * @send: IPCSHARE_IN_PLACE: what is in @recv, which is written over; for all ranks or none
+ */
+IPCSHARE_API int ipcshare_alltoall(struct ipcshare_group *group, const void *send, void *recv,
+				   size_t count, enum ipcshare_type type);
+
+/**
+ * ipcshare_alltoallv - the same with another number of elements for each pair of ranks
+ * @send_counts, @send_displs: not looked at with IPCSHARE_IN_PLACE, where every two ranks must have
+ *                             as much for each other
+ * @recv_counts, @recv_displs: in elements; what a rank gives must be what the other wants
+ */
+IPCSHARE_API int ipcshare_alltoallv(struct ipcshare_group *group, const void *send,
+				    const size_t *send_counts, const size_t *send_displs,
+				    void *recv, const size_t *recv_counts,
+				    const size_t *recv_displs, enum ipcshare_type type);
 
 #ifdef __cplusplus
 }

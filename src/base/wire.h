@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 3u
+#define IPCSHARE__LAYOUT 4u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -205,6 +205,13 @@ enum ipcshare__collective {
 	IPCSHARE__COLL_GROUP_CREATE,
 	IPCSHARE__COLL_GROUP_FREE,
 	IPCSHARE__COLL_SET_UPDATE,
+	IPCSHARE__COLL_BARRIER,
+	IPCSHARE__COLL_BCAST,
+	IPCSHARE__COLL_ALLGATHER,
+	IPCSHARE__COLL_GATHER,
+	IPCSHARE__COLL_SCATTER,
+	IPCSHARE__COLL_ALLTOALL,
+	IPCSHARE__COLLECTIVES
 };
 struct ipcshare__wire_header {
 	uint32_t magic;
@@ -214,7 +221,7 @@ struct ipcshare__wire_header {
 	int32_t status;
 	uint32_t flags;
 	uint64_t value; /* share, update: bytes of the blob that follows; verdict: failures;
-			 * set_free: serial */
+			 * set_free: serial; barrier and later: bytes of the longest block */
 	uint32_t check; /* over all bytes before it */
 	uint32_t pad;
 };
@@ -248,7 +255,8 @@ struct ipcshare__control {
 	uint64_t round; /* serial of the exchange the owner has entered */
 	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
 	int64_t because_of; /* the rank concerned, written before gave_up; -1 none but the owner */
-	uint8_t pad1[IPCSHARE__LINE - 24];
+	uint64_t unfinished; /* the exchange it left before all had entered, 0 none; as because_of */
+	uint8_t pad1[IPCSHARE__LINE - 32];
 	/* line 2: the owner stores, whoever posts looks at it */
 	uint32_t asleep; /* the owner sleeps until a peer posts */
 	uint8_t pad2[IPCSHARE__LINE - 4];

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One call of a collective. Arguments that are wrong on one rank must fail the call on all, so a
+ * fault is noted, and told in the first round; only a group that is not alive ends it at once.
+ */
+#ifndef IPCSHARE_COLL_CALL_H
+#define IPCSHARE_COLL_CALL_H
+
+#include <ipcshare_coll.h>
+
+#include "coll/layout.h"
+#include "group/board.h"
+
+struct ipcshare__call {
+	struct ipcshare_group *group;
+	enum ipcshare__collective which;
+	enum ipcshare_type type;
+	size_t size; /* of an element */
+	int root; /* -1: there is none */
+	int status; /* the first fault of this rank's arguments, with its detail as the last error */
+	struct ipcshare__wire_header header; /* of this rank, once it was said */
+};
+
+/* 0, or the fault of the handle. */
+int ipcshare__call_begin(struct ipcshare__call *call, struct ipcshare_group *group,
+			 enum ipcshare__collective which, enum ipcshare_type type);
+
+/* ---- Faults ---- */
+
+void ipcshare__call_root(struct ipcshare__call *call, int root);
+bool ipcshare__call_is_root(const struct ipcshare__call *call);
+/* A block at @ptr for all ranks, for rank @only, or for none. */
+struct ipcshare__layout ipcshare__call_block(struct ipcshare__call *call, const void *ptr,
+					     size_t count, int only);
+/* A block of each rank; @displs may be NULL where the blocks follow each other. */
+struct ipcshare__layout ipcshare__call_blocks(struct ipcshare__call *call, const void *ptr,
+					      const size_t *counts, const size_t *displs);
+
+/* ---- The first round ---- */
+
+/* Write the header into the next slot. @most: bytes of this rank's longest block. */
+void ipcshare__call_say(struct ipcshare__call *call, uint64_t most);
+/*
+ * After the round: do all make the same call, with arguments that are right? @most is set to the
+ * bytes of the longest block of all, so that all ranks do as many rounds.
+ */
+int ipcshare__call_hear(struct ipcshare__call *call, uint64_t *most);
+
+#endif

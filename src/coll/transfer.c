@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "coll/transfer.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+#define BODY (IPCSHARE__SLOT - IPCSHARE__SLOT_BODY)
+
+/* Whole elements; and whole lines, while there are few ranks. */
+size_t ipcshare__transfer_lane(const struct ipcshare__transfer *t)
+{
+	size_t lane = t->to_each ? BODY / (size_t)t->call->group->size : BODY;
+
+	return lane >= 64 ? lane / 64 * 64 : lane / 16 * 16;
+}
+
+static size_t piece(size_t len, uint64_t done, size_t lane)
+{
+	return len <= done ? 0 : len - done < lane ? len - (size_t)done : lane;
+}
+
+static uint64_t longest(const struct ipcshare__transfer *t)
+{
+	uint64_t most = 0;
+
+	for (int r = 0; r < t->call->group->size; r++) {
+		uint64_t len = ipcshare__layout_len(&t->out, r);
+
+		most = len > most ? len : most;
+	}
+	return most;
+}
+
+static void put(const struct ipcshare__transfer *t, int to, unsigned char *slot, uint64_t done,
+		size_t lane)
+{
+	size_t n = piece(ipcshare__layout_len(&t->out, to), done, lane);
+
+	if (n)
+		memcpy(slot, ipcshare__layout_at(&t->out, to) + done, n);
+}
+
+static void write_slot(const struct ipcshare__transfer *t, uint64_t done, size_t lane)
+{
+	const struct ipcshare_group *g = t->call->group;
+	unsigned char *slot = ipcshare__board_slot(t->call->group) + IPCSHARE__SLOT_BODY;
+
+	if (t->call->status)
+		return;
+	if (!t->to_each)
+		put(t, g->rank, slot, done, lane);
+	for (int r = 0; r < g->size && t->to_each; r++)
+		if (r != g->rank)
+			put(t, r, slot + (size_t)r * lane, done, lane);
+}
+
+static void read_slots(const struct ipcshare__transfer *t, uint64_t done, size_t lane)
+{
+	const struct ipcshare_group *g = t->call->group;
+	size_t at = IPCSHARE__SLOT_BODY + (t->to_each ? (size_t)g->rank * lane : 0);
+
+	/* Each begins with another rank, so that not all read the same one. */
+	for (int i = 1; i < g->size; i++) {
+		int r = (g->rank + i) % g->size;
+		size_t n = piece(ipcshare__layout_len(&t->in, r), done, lane);
+
+		if (n)
+			memcpy(ipcshare__layout_at(&t->in, r) + done, ipcshare__board_read(g, r) + at, n);
+	}
+}
+
+static void move_own(const struct ipcshare__transfer *t)
+{
+	int me = t->call->group->rank;
+	size_t out = ipcshare__layout_len(&t->out, me), in = ipcshare__layout_len(&t->in, me);
+
+	if (t->own && out && in)
+		memmove(ipcshare__layout_at(&t->in, me), ipcshare__layout_at(&t->out, me),
+			in < out ? in : out);
+}
+
+int ipcshare__transfer(const struct ipcshare__transfer *t)
+{
+	struct ipcshare__call *c = t->call;
+	size_t lane = ipcshare__transfer_lane(t);
+	uint64_t most = 0, done = 0;
+	int err;
+
+	if (!c->status && !lane)
+		c->status = ipcshare__fail(IPCSHARE_ERR_LIMIT, "collective", "",
+					   "%d ranks are too many for it", c->group->size);
+	ipcshare__call_say(c, c->status ? 0 : longest(t));
+	do {
+		write_slot(t, done, lane);
+		err = ipcshare__exchange_barrier(c->group);
+		if (!err && !done)
+			err = ipcshare__call_hear(c, &most);
+		if (err)
+			return err;
+		read_slots(t, done, lane);
+		done += lane;
+	} while (done < most);
+	move_own(t);
+	return 0;
+}
