@@ -17,7 +17,7 @@
  *
  * Return: 0; ERR_INVALID on any rank an argument is NULL or out of range, or there is no such op for
  *         the type; ERR_MISMATCH the ranks make different calls; ERR_PEER_DEAD, ERR_TIMEOUT: the
- *         group is of no more use then; ERR_LIMIT scatter or alltoall of more than 4092 ranks;
+ *         group is of no more use then; ERR_LIMIT more than 4000 ranks, where each has bytes for each;
  *         ERR_PROTOCOL; ERR_NO_MEMORY. The same on every rank, with the
  *         rank concerned in the last error; what is in the receive buffers is undefined then.
  *         ERR_CLOSED, ERR_FORKED or ERR_INVALID of the group itself are the caller's alone.
@@ -200,6 +200,50 @@ IPCSHARE_API int ipcshare_alltoallv(struct ipcshare_group *group, const void *se
 				    const size_t *send_counts, const size_t *send_displs,
 				    void *recv, const size_t *recv_counts,
 				    const size_t *recv_displs, enum ipcshare_type type);
+
+/* ---- Reducing ------------------------------------------------------------------------------ */
+
+/*
+ * @send IPCSHARE_IN_PLACE: what is to be reduced is in @recv, which is written over.
+ *
+ * Short messages take one round, and each rank reduces them for itself. Of long ones each rank
+ * reduces a part, while the next 64 KiB are on the way; of a scan, what is of ranks up to itself.
+ */
+
+/** ipcshare_reduce - the elements of all ranks, reduced, in @recv of @root; in place there only */
+IPCSHARE_API int ipcshare_reduce(struct ipcshare_group *group, const void *send, void *recv,
+				 size_t count, enum ipcshare_type type,
+				 const struct ipcshare_op *op, int root);
+
+/** ipcshare_allreduce - the same in @recv of all; in place for all ranks or none */
+IPCSHARE_API int ipcshare_allreduce(struct ipcshare_group *group, const void *send, void *recv,
+				    size_t count, enum ipcshare_type type,
+				    const struct ipcshare_op *op);
+
+/**
+ * ipcshare_reduce_scatter - of what all reduce to, counts[r] elements in @recv of each rank r
+ * @send: the elements for rank 0, for rank 1, and so on; IPCSHARE_IN_PLACE: they are in @recv, which
+ *        then begins with the result, and is undefined behind it
+ * @counts: the same on all ranks
+ */
+IPCSHARE_API int ipcshare_reduce_scatter(struct ipcshare_group *group, const void *send,
+					 void *recv, const size_t *counts,
+					 enum ipcshare_type type, const struct ipcshare_op *op);
+
+/** ipcshare_reduce_scatter_block - the same with @count elements for each rank */
+IPCSHARE_API int ipcshare_reduce_scatter_block(struct ipcshare_group *group, const void *send,
+					       void *recv, size_t count, enum ipcshare_type type,
+					       const struct ipcshare_op *op);
+
+/** ipcshare_scan - the elements of the ranks up to this one, reduced */
+IPCSHARE_API int ipcshare_scan(struct ipcshare_group *group, const void *send, void *recv,
+			       size_t count, enum ipcshare_type type,
+			       const struct ipcshare_op *op);
+
+/** ipcshare_exscan - of the ranks before this one; @recv of rank 0 stays as it is */
+IPCSHARE_API int ipcshare_exscan(struct ipcshare_group *group, const void *send, void *recv,
+				 size_t count, enum ipcshare_type type,
+				 const struct ipcshare_op *op);
 
 #ifdef __cplusplus
 }

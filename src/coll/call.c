@@ -36,6 +36,12 @@ bool ipcshare__call_is_root(const struct ipcshare__call *c)
 	return c->root == c->group->rank;
 }
 
+void ipcshare__call_op(struct ipcshare__call *c, const struct ipcshare_op *op)
+{
+	if (!c->status)
+		c->status = ipcshare__fold_find(op, c->type, &c->fold);
+}
+
 /* Can @n elements be at @ptr? */
 static void check_block(struct ipcshare__call *c, const void *ptr, size_t n)
 {
@@ -81,6 +87,12 @@ struct ipcshare__layout ipcshare__call_blocks(struct ipcshare__call *c, const vo
 	return l;
 }
 
+int ipcshare__call_too_many(const struct ipcshare__call *c)
+{
+	return ipcshare__fail(IPCSHARE_ERR_LIMIT, "collective", "", "%d ranks are too many for it",
+			      c->group->size);
+}
+
 /* ---- The first round ---- */
 
 void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
@@ -106,4 +118,23 @@ int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 		*most = h.value > *most ? h.value : *most;
 	}
 	return failed ? ipcshare__agree_on_failure(c->group, c->status) : 0;
+}
+
+/* ---- Reducing ---- */
+
+/* So much of the result stays in the first cache while all ranks are gone through. */
+#define FOLD_STEP ((size_t)8 << 10)
+
+void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, size_t len, int first,
+			 int last)
+{
+	for (size_t done = 0; done < len && first < last; done += FOLD_STEP) {
+		size_t n = len - done < FOLD_STEP ? len - done : FOLD_STEP;
+		char *to = (char *)acc + done;
+
+		memcpy(to, ipcshare__board_read(c->group, first) + at + done, n);
+		for (int r = first + 1; r < last; r++)
+			ipcshare__fold(&c->fold, to, ipcshare__board_read(c->group, r) + at + done,
+				       n / c->size);
+	}
 }

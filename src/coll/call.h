@@ -8,6 +8,7 @@
 
 #include <ipcshare_coll.h>
 
+#include "coll/fold.h"
 #include "coll/layout.h"
 #include "group/board.h"
 
@@ -17,6 +18,7 @@ struct ipcshare__call {
 	enum ipcshare_type type;
 	size_t size; /* of an element */
 	int root; /* -1: there is none */
+	struct ipcshare__fold fold; /* .op NULL: it reduces nothing */
 	int status; /* the first fault of this rank's arguments, with its detail as the last error */
 	struct ipcshare__wire_header header; /* of this rank, once it was said */
 };
@@ -29,12 +31,16 @@ int ipcshare__call_begin(struct ipcshare__call *call, struct ipcshare_group *gro
 
 void ipcshare__call_root(struct ipcshare__call *call, int root);
 bool ipcshare__call_is_root(const struct ipcshare__call *call);
+void ipcshare__call_op(struct ipcshare__call *call, const struct ipcshare_op *op);
 /* A block at @ptr for all ranks, for rank @only, or for none. */
 struct ipcshare__layout ipcshare__call_block(struct ipcshare__call *call, const void *ptr,
 					     size_t count, int only);
 /* A block of each rank; @displs may be NULL where the blocks follow each other. */
 struct ipcshare__layout ipcshare__call_blocks(struct ipcshare__call *call, const void *ptr,
 					      const size_t *counts, const size_t *displs);
+
+/* A slot has no room for an element of each rank. */
+int ipcshare__call_too_many(const struct ipcshare__call *call);
 
 /* ---- The first round ---- */
 
@@ -45,5 +51,11 @@ void ipcshare__call_say(struct ipcshare__call *call, uint64_t most);
  * bytes of the longest block of all, so that all ranks do as many rounds.
  */
 int ipcshare__call_hear(struct ipcshare__call *call, uint64_t *most);
+
+/* ---- Reducing ---- */
+
+/* @acc becomes what @len bytes at @at in the slots of the ranks from @first on, below @last, reduce to. */
+void ipcshare__call_fold(const struct ipcshare__call *call, void *acc, size_t at, size_t len,
+			 int first, int last);
 
 #endif

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "base/error.h"
-
 #define BODY (IPCSHARE__SLOT - IPCSHARE__SLOT_BODY)
 
 /* Whole elements; and whole lines, while there are few ranks. */
@@ -51,7 +49,7 @@ static void write_slot(const struct ipcshare__transfer *t, uint64_t done, size_t
 	if (!t->to_each)
 		put(t, g->rank, slot, done, lane);
 	for (int r = 0; r < g->size && t->to_each; r++)
-		if (r != g->rank)
+		if (r != g->rank || t->call->fold.op)
 			put(t, r, slot + (size_t)r * lane, done, lane);
 }
 
@@ -60,6 +58,13 @@ static void read_slots(const struct ipcshare__transfer *t, uint64_t done, size_t
 	const struct ipcshare_group *g = t->call->group;
 	size_t at = IPCSHARE__SLOT_BODY + (t->to_each ? (size_t)g->rank * lane : 0);
 
+	if (t->call->fold.op) {
+		size_t n = piece(ipcshare__layout_len(&t->in, g->rank), done, lane);
+
+		if (n)
+			ipcshare__call_fold(t->call, t->in.base + done, at, n, t->first, t->last);
+		return;
+	}
 	/* Each begins with another rank, so that not all read the same one. */
 	for (int i = 1; i < g->size; i++) {
 		int r = (g->rank + i) % g->size;
@@ -88,8 +93,7 @@ int ipcshare__transfer(const struct ipcshare__transfer *t)
 	int err;
 
 	if (!c->status && !lane)
-		c->status = ipcshare__fail(IPCSHARE_ERR_LIMIT, "collective", "",
-					   "%d ranks are too many for it", c->group->size);
+		c->status = ipcshare__call_too_many(c);
 	ipcshare__call_say(c, c->status ? 0 : longest(t));
 	do {
 		write_slot(t, done, lane);

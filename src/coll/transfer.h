@@ -7,13 +7,14 @@
 #define IPCSHARE_COLL_TRANSFER_H
 
 #include "coll/call.h"
-#include "coll/fold.h"
 
 struct ipcshare__transfer {
 	struct ipcshare__call *call;
 	bool to_each; /* a block for each rank; else one for all that want it */
 	struct ipcshare__layout out, in; /* what this rank gives, and what it wants of each */
 	bool own; /* its own block is to go from out to in; else it is there */
+	/* If the call reduces: the block at in.base becomes that of these ranks, reduced. */
+	int first, last;
 };
 
 /* Bytes of a slot that the pieces for one rank have. */

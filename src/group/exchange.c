@@ -23,6 +23,11 @@ static const char *const collective_name[] = {
 	[IPCSHARE__COLL_GATHER] = "ipcshare_gather(v)",
 	[IPCSHARE__COLL_SCATTER] = "ipcshare_scatter(v)",
 	[IPCSHARE__COLL_ALLTOALL] = "ipcshare_alltoall(v)",
+	[IPCSHARE__COLL_REDUCE] = "ipcshare_reduce",
+	[IPCSHARE__COLL_ALLREDUCE] = "ipcshare_allreduce",
+	[IPCSHARE__COLL_REDUCE_SCATTER] = "ipcshare_reduce_scatter(_block)",
+	[IPCSHARE__COLL_SCAN] = "ipcshare_scan",
+	[IPCSHARE__COLL_EXSCAN] = "ipcshare_exscan",
 };
 
 static const char *name_of(unsigned collective)

@@ -9,7 +9,8 @@
 
 static const char *const name[COLL_WHICH] = {
 	"barrier", "bcast", "allgather", "allgatherv", "gather", "gatherv", "scatter", "scatterv",
-	"alltoall", "alltoallv",
+	"alltoall", "alltoallv", "reduce", "allreduce", "reduce_scatter", "reduce_scatter_block",
+	"scan", "exscan",
 };
 
 /* ---- Drawing ---- */
@@ -35,6 +36,8 @@ static size_t draw_count(int nranks, size_t size, uint64_t *seed)
 	return (x >> 8) % (((size_t)3 << 20) / (size_t)nranks) / size;
 }
 
+static const struct ipcshare_op user = { sizeof(user), elements_user, NULL };
+
 struct coll_case coll_case_draw(struct ipcshare_group *group, uint64_t *seed)
 {
 	struct coll_case c = { .group = group, .rank = ipcshare_group_rank(group),
@@ -42,6 +45,9 @@ struct coll_case coll_case_draw(struct ipcshare_group *group, uint64_t *seed)
 
 	c.which = (enum coll_which)(elements_random(seed) % COLL_WHICH);
 	c.type = (enum ipcshare_type)(elements_random(seed) % IPCSHARE_TYPES);
+	do
+		c.op = elements_op((int)(elements_random(seed) % (IPCSHARE_OPS + 1)), &user);
+	while (!ipcshare_op_allows(c.op, c.type));
 	c.count = draw_count(c.nranks, ipcshare_type_size(c.type), seed);
 	c.root = (int)(elements_random(seed) % (uint64_t)c.nranks);
 	c.in_place = elements_random(seed) % 3 == 0;
@@ -53,13 +59,15 @@ struct coll_case coll_case_draw(struct ipcshare_group *group, uint64_t *seed)
 
 static int differ(const struct coll_case *c) /* the lengths of blocks */
 {
-	return c->which == COLL_ALLGATHERV || c->which == COLL_GATHERV ||
+	return c->which == COLL_ALLGATHERV || c->which == COLL_REDUCE_SCATTER || c->which == COLL_GATHERV ||
 	       c->which == COLL_SCATTERV || c->which == COLL_ALLTOALLV;
 }
 
 /* Elements that rank @from has for rank @to; as many as the other way. */
 static size_t block_len(const struct coll_case *c, int from, int to)
 {
+	if (c->which == COLL_REDUCE_SCATTER) /* all have as much for one */
+		from = to;
 	uint64_t x = mix(c->seed, (uint64_t)(from < to ? from * 64 + to : to * 64 + from));
 
 	return !differ(c) ? c->count : x % 4 ? x % (c->count + 1) : 0;
@@ -87,7 +95,8 @@ struct places {
 static void places_make(const struct coll_case *c, int out, int one, struct places *p)
 {
 	uint64_t x = mix(c->seed, 0x20000 + (uint64_t)c->rank * 2 + (uint64_t)out);
-	int backwards = differ(c) && x & 1, gaps = differ(c) && x & 2;
+	int apart = differ(c) && c->which != COLL_REDUCE_SCATTER;
+	int backwards = apart && x & 1, gaps = apart && x & 2;
 
 	p->total = 0;
 	for (int i = 0; i < c->nranks; i++) {
@@ -177,6 +186,18 @@ static int call(const struct coll_case *c, struct io *io, const void *send, void
 					 block_len(c, c->root, c->rank), c->type, c->root);
 	case COLL_ALLTOALL:
 		return ipcshare_alltoall(c->group, send, recv, c->count, c->type);
+	case COLL_REDUCE:
+		return ipcshare_reduce(c->group, send, recv, c->count, c->type, c->op, c->root);
+	case COLL_ALLREDUCE:
+		return ipcshare_allreduce(c->group, send, recv, c->count, c->type, c->op);
+	case COLL_REDUCE_SCATTER:
+		return ipcshare_reduce_scatter(c->group, send, recv, io->out.counts, c->type, c->op);
+	case COLL_REDUCE_SCATTER_BLOCK:
+		return ipcshare_reduce_scatter_block(c->group, send, recv, c->count, c->type, c->op);
+	case COLL_SCAN:
+		return ipcshare_scan(c->group, send, recv, c->count, c->type, c->op);
+	case COLL_EXSCAN:
+		return ipcshare_exscan(c->group, send, recv, c->count, c->type, c->op);
 	default:
 		return ipcshare_alltoallv(c->group, send, io->out.counts, io->out.given, recv,
 					  io->in.counts, io->in.given, c->type);
@@ -250,6 +271,70 @@ static int run_alltoall(const struct coll_case *c)
 	return finish(c, &io, 1, c->in_place);
 }
 
+/* What the blocks for @to of the ranks below @last reduce to. */
+static void buffer_expect_fold(const struct coll_case *c, struct buffer *b, int to, int last)
+{
+	size_t n = block_len(c, 0, to);
+	void *in = malloc(bytes(c, n) + 1);
+
+	REQUIRE(in, "%zu elements", n);
+	for (int r = 0; r < last; r++) {
+		block_make(c, r, to, r ? in : b->expected);
+		if (r)
+			elements_fold(c->op, c->type, b->expected, in, n);
+	}
+	free(in);
+}
+
+/* The same bits, but for what no two machines have alike. */
+static void forgive(const struct coll_case *c, struct buffer *b, size_t n)
+{
+	if (elements_differ(c->type, b->at, b->expected, n) == n)
+		memcpy(b->at, b->expected, bytes(c, n));
+}
+
+static int finish_fold(const struct coll_case *c, struct io *io, int in_place, size_t n, size_t dirty)
+{
+	int ok = CHECK_STATUS(call(c, io, in_place ? IPCSHARE_IN_PLACE : io->send.at, io->recv.at), 0);
+
+	forgive(c, &io->recv, n);
+	if (dirty > n) /* undefined */
+		memcpy(io->recv.at + bytes(c, n), io->recv.expected + bytes(c, n), bytes(c, dirty - n));
+	ok &= buffer_check(c, &io->recv, "receive");
+	return ok & buffer_check(c, &io->send, "send");
+}
+
+static int run_reduce(const struct coll_case *c)
+{
+	int wants = c->which != COLL_REDUCE || c->rank == c->root, in_place = wants && c->in_place;
+	int last = c->which == COLL_SCAN ? c->rank + 1 : c->which == COLL_EXSCAN ? c->rank : c->nranks;
+	struct io io = { .send = buffer_make(c, c->count), .recv = buffer_make(c, wants ? c->count : 0) };
+
+	buffer_put(c, &io.send, 0, c->rank, 0);
+	if (in_place)
+		buffer_put(c, &io.recv, 0, c->rank, 0);
+	if (wants)
+		buffer_expect_fold(c, &io.recv, 0, last);
+	return finish_fold(c, &io, in_place, wants && last ? c->count : 0, 0);
+}
+
+static int run_reduce_scatter(const struct coll_case *c)
+{
+	size_t mine = block_len(c, c->rank, c->rank);
+	struct io io;
+
+	places_make(c, 1, 0, &io.out);
+	io.send = buffer_make(c, io.out.total);
+	io.recv = buffer_make(c, c->in_place ? io.out.total : mine);
+	for (int r = 0; r < c->nranks; r++) {
+		buffer_put(c, &io.send, io.out.displs[r], c->rank, r);
+		if (c->in_place)
+			buffer_put(c, &io.recv, io.out.displs[r], c->rank, r);
+	}
+	buffer_expect_fold(c, &io.recv, c->rank, c->nranks);
+	return finish_fold(c, &io, c->in_place, mine, c->in_place ? io.out.total : 0);
+}
+
 int coll_case_run(const struct coll_case *c)
 {
 	switch (c->which) {
@@ -266,7 +351,13 @@ int coll_case_run(const struct coll_case *c)
 	case COLL_SCATTER:
 	case COLL_SCATTERV:
 		return run_scatter(c);
-	default:
+	case COLL_ALLTOALL:
+	case COLL_ALLTOALLV:
 		return run_alltoall(c);
+	case COLL_REDUCE_SCATTER:
+	case COLL_REDUCE_SCATTER_BLOCK:
+		return run_reduce_scatter(c);
+	default:
+		return run_reduce(c);
 	}
 }

@@ -20,6 +20,12 @@ enum coll_which {
 	COLL_SCATTERV,
 	COLL_ALLTOALL,
 	COLL_ALLTOALLV,
+	COLL_REDUCE,
+	COLL_ALLREDUCE,
+	COLL_REDUCE_SCATTER,
+	COLL_REDUCE_SCATTER_BLOCK,
+	COLL_SCAN,
+	COLL_EXSCAN,
 	COLL_WHICH
 };
 
@@ -28,6 +34,7 @@ struct coll_case {
 	int rank, nranks;
 	enum coll_which which;
 	enum ipcshare_type type;
+	const struct ipcshare_op *op; /* for those that reduce */
 	size_t count; /* elements of a block; the most, if blocks differ */
 	int root;
 	int in_place;

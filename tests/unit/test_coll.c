@@ -145,6 +145,53 @@ static int alltoallv_recv_counts(struct ipcshare_group *g, int bad)
 	return ipcshare_alltoallv(g, bytes, ones, NULL, bytes + 64, bad ? NULL : ones, NULL, INT8);
 }
 
+static int reduce_root(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_reduce(g, bytes, bytes + 64, 3, INT8, IPCSHARE_SUM, bad ? 3 : 0);
+}
+static int reduce_in_place(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_reduce(g, bad ? IPCSHARE_IN_PLACE : bytes, bytes + 64, 3, INT8, IPCSHARE_SUM, 0);
+}
+static int reduce_recv(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_reduce(g, bytes, BUF(bad, 64), 3, INT8, IPCSHARE_SUM, 1);
+}
+static int allreduce_send(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_allreduce(g, BUF(bad, 0), bytes + 64, 3, INT8, IPCSHARE_SUM);
+}
+static int allreduce_recv(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_allreduce(g, bytes, BUF(bad, 64), 3, INT8, IPCSHARE_SUM);
+}
+static int allreduce_op(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_allreduce(g, bytes, bytes + 64, 3, INT8, bad ? IPCSHARE_MINLOC : IPCSHARE_SUM);
+}
+static int allreduce_no_op(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_allreduce(g, bytes, bytes + 64, 3, INT8, bad ? NULL : IPCSHARE_SUM);
+}
+static int reduce_scatter_counts(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_reduce_scatter(g, bytes, bytes + 64, bad ? NULL : ones, INT8, IPCSHARE_SUM);
+}
+static int reduce_scatter_block_send(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_reduce_scatter_block(g, BUF(bad, 0), bytes + 64, 3, INT8, IPCSHARE_SUM);
+}
+static int scan_recv(struct ipcshare_group *g, int bad)
+{
+	return ipcshare_scan(g, bytes, BUF(bad, 64), 3, INT8, IPCSHARE_SUM);
+}
+static int exscan_op(struct ipcshare_group *g, int bad)
+{
+	static const struct ipcshare_op none = { sizeof(none), NULL, NULL };
+
+	return ipcshare_exscan(g, bytes, bytes + 64, 3, INT8, bad ? &none : IPCSHARE_SUM);
+}
+
 #define WRONG(call) { #call, call }
 static const struct wrong wrongs[] = {
 	WRONG(bcast_null), WRONG(bcast_type), WRONG(bcast_root_high), WRONG(bcast_root_low),
@@ -153,7 +200,10 @@ static const struct wrong wrongs[] = {
 	WRONG(allgatherv_displs), WRONG(gather_recv), WRONG(gather_in_place),
 	WRONG(gatherv_counts), WRONG(scatter_send), WRONG(scatter_in_place),
 	WRONG(scatterv_counts), WRONG(alltoall_send), WRONG(alltoall_recv),
-	WRONG(alltoallv_send_counts), WRONG(alltoallv_recv_counts),
+	WRONG(alltoallv_send_counts), WRONG(alltoallv_recv_counts), WRONG(reduce_root),
+	WRONG(reduce_in_place), WRONG(reduce_recv), WRONG(allreduce_send), WRONG(allreduce_recv),
+	WRONG(allreduce_op), WRONG(allreduce_no_op), WRONG(reduce_scatter_counts),
+	WRONG(reduce_scatter_block_send), WRONG(scan_recv), WRONG(exscan_op),
 };
 
 static void is_wrong_in_everything(struct test_rank *me, void *arg)
@@ -189,6 +239,11 @@ static void asks_for_nothing(struct test_rank *me, void *arg)
 	CHECK_STATUS(ipcshare_gather(t.group, NULL, NULL, 0, INT8, 0), 0);
 	CHECK_STATUS(ipcshare_scatter(t.group, NULL, NULL, 0, INT8, 0), 0);
 	CHECK_STATUS(ipcshare_alltoall(t.group, NULL, NULL, 0, INT8), 0);
+	CHECK_STATUS(ipcshare_reduce(t.group, NULL, NULL, 0, INT8, IPCSHARE_SUM, 0), 0);
+	CHECK_STATUS(ipcshare_allreduce(t.group, NULL, NULL, 0, INT8, IPCSHARE_SUM), 0);
+	CHECK_STATUS(ipcshare_reduce_scatter_block(t.group, NULL, NULL, 0, INT8, IPCSHARE_SUM), 0);
+	CHECK_STATUS(ipcshare_scan(t.group, NULL, NULL, 0, INT8, IPCSHARE_SUM), 0);
+	CHECK_STATUS(ipcshare_exscan(t.group, NULL, NULL, 0, INT8, IPCSHARE_SUM), 0);
 	team_leave(&t);
 }
 
