@@ -16,7 +16,8 @@
  *    ranks have come.
  *
  * Return: 0; ERR_INVALID on any rank an argument is NULL or out of range, or there is no such op for
- *         the type; ERR_MISMATCH the ranks make different calls; ERR_PEER_DEAD, ERR_TIMEOUT: the
+ *         the type; ERR_MISMATCH the ranks make different calls, or with IPCSHARE_CHECK=1 pass types,
+ *         ops, roots or lengths that don't fit together, which is undefined without it; ERR_PEER_DEAD, ERR_TIMEOUT: the
  *         group is of no more use then; ERR_LIMIT more than 4000 ranks, where each has bytes for each;
  *         ERR_PROTOCOL; ERR_NO_MEMORY. The same on every rank, with the
  *         rank concerned in the last error; what is in the receive buffers is undefined then.

@@ -232,6 +232,20 @@ struct ipcshare__wire_header {
 };
 _Static_assert(sizeof(struct ipcshare__wire_header) == 40, "wire layout"); /* < IPCSHARE__SLOT_BODY */
 
+/* With IPCSHARE_CHECK, before the first bytes of a collective; behind it, for each rank: */
+struct ipcshare__wire_args {
+	uint32_t type;
+	uint32_t op; /* enum ipcshare_op_kind; IPCSHARE_OPS the user's own */
+	int32_t root; /* -1: there is none */
+	uint32_t pad;
+};
+struct ipcshare__wire_lens { /* in bytes, of blocks for and from that rank */
+	uint64_t gives;
+	uint64_t wants; /* UINT64_MAX: nothing, whatever is given */
+};
+_Static_assert(sizeof(struct ipcshare__wire_args) == 16, "wire layout");
+_Static_assert(sizeof(struct ipcshare__wire_lens) == 16, "wire layout");
+
 /* Sent only after somebody failed: the detail of each rank. */
 struct ipcshare__wire_detail {
 	int32_t status;

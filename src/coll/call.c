@@ -97,8 +97,18 @@ int ipcshare__call_too_many(const struct ipcshare__call *c)
 
 void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
 {
-	ipcshare__header_fill(c->group, c->which, c->status, 0, most, &c->header);
+	ipcshare__header_fill(c->group, c->which, c->status, c->group->ctx->config.check, most,
+			      &c->header);
 	memcpy(ipcshare__board_slot(c->group), &c->header, sizeof(c->header));
+}
+
+/* They don't make as many rounds. */
+static int check_differs(struct ipcshare_group *g, int rank)
+{
+	ipcshare__fail(IPCSHARE_ERR_MISMATCH, "collective", "set it for all ranks or none",
+		       "IPCSHARE_CHECK is not the same there and here");
+	ipcshare__fail_at(rank, -1);
+	return ipcshare__exchange_quit(g, IPCSHARE_ERR_MISMATCH);
 }
 
 int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
@@ -112,6 +122,8 @@ int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 
 		memcpy(&h, ipcshare__board_read(c->group, r), sizeof(h));
 		err = ipcshare__header_check(c->group, &c->header, &h, r);
+		if (!err && h.flags != c->header.flags)
+			err = check_differs(c->group, r);
 		if (err)
 			return err;
 		failed |= h.status != 0;

@@ -52,6 +52,13 @@ void ipcshare__call_say(struct ipcshare__call *call, uint64_t most);
  */
 int ipcshare__call_hear(struct ipcshare__call *call, uint64_t *most);
 
+/*
+ * A round before it, with IPCSHARE_CHECK: do the arguments of all ranks fit together? All find the
+ * same. @to_each: a block for each rank, else one for all.
+ */
+int ipcshare__call_check(struct ipcshare__call *call, bool to_each, const struct ipcshare__layout *out,
+			 const struct ipcshare__layout *in);
+
 /* ---- Reducing ---- */
 
 /* @acc becomes what @len bytes at @at in the slots of the ranks from @first on, below @last, reduce to. */

@@ -13,6 +13,7 @@
 
 struct reduction {
 	struct ipcshare__call *call;
+	struct ipcshare__layout out;
 	const char *send;
 	char *recv; /* NULL: the result is not for this rank */
 	size_t len; /* bytes */
@@ -86,6 +87,9 @@ static int reduce(struct reduction *r)
 	r->window = r->part * (size_t)c->group->size;
 	if (!c->status && !r->part)
 		c->status = ipcshare__call_too_many(c);
+	err = ipcshare__call_check(c, false, &r->out, &r->out);
+	if (err)
+		return err;
 	ipcshare__call_say(c, c->status ? 0 : r->len);
 	write_window(r, 0);
 	err = ipcshare__exchange_barrier(c->group);
@@ -108,7 +112,7 @@ static int begin(struct ipcshare__call *c, const void *send, void *recv, bool wa
 	ipcshare__call_op(c, op);
 	if (wants && send == IPCSHARE_IN_PLACE)
 		send = recv;
-	ipcshare__call_block(c, send, count, c->group->rank);
+	r.out = ipcshare__call_block(c, send, count, c->group->rank);
 	ipcshare__call_block(c, recv, count, wants ? c->group->rank : IPCSHARE__NOBODY);
 	r.send = send;
 	r.recv = wants ? recv : NULL;

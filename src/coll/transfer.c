@@ -94,6 +94,9 @@ int ipcshare__transfer(const struct ipcshare__transfer *t)
 
 	if (!c->status && !lane)
 		c->status = ipcshare__call_too_many(c);
+	err = ipcshare__call_check(c, t->to_each, &t->out, &t->in);
+	if (err)
+		return err;
 	ipcshare__call_say(c, c->status ? 0 : longest(t));
 	do {
 		write_slot(t, done, lane);

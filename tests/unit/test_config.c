@@ -31,6 +31,7 @@ static const struct {
 	{ "IPCSHARE_CACHE_MIB", "1048576", { "0", "1", "4294967295" },
 	  { "", "-1", "4294967296", "1M", "0x1" } },
 	{ "IPCSHARE_KEEP_MIB", "256", { "0", "1", "1048576" }, { "", "-1", "1048577", "1M" } },
+	{ "IPCSHARE_CHECK", "0", { "0", "1" }, { "", "2", "yes", "01" } },
 	{ "IPCSHARE_ACL_LIB", "", { "", "libascendcl.so", PATH127 }, { PATH127 "8" } },
 	{ "IPCSHARE_ASCEND_ANY_SOC", "0", { "0", "1" }, { "", "2", "yes", "01" } },
 	{ "IPCSHARE_ASCEND_STRICT", "0", { "0", "1" }, { "", "2", "no", " 1" } },
@@ -85,6 +86,7 @@ static void without_variables_the_defaults_hold(void)
 	CHECK_STR(config.socket_dir, "");
 	CHECK_INT(config.identity, IPCSHARE__IDENTITY_AUTO);
 	CHECK_STR(config.acl_lib, "");
+	CHECK_INT(config.check, 0);
 	CHECK_INT(config.ascend_any_soc, 0);
 	CHECK_INT(config.ascend_strict, 0);
 	for (size_t i = 0; i < NSETTINGS; i++) {
@@ -136,6 +138,11 @@ static void values_reach_the_field_they_belong_to(void)
 	CHECK_STR(config.acl_lib, PATH127);
 
 	/* One at a time: they look alike. */
+	setenv("IPCSHARE_CHECK", "1", 1);
+	CHECK_STATUS(ipcshare__config_load(&config), 0);
+	CHECK_INT(config.check, 1);
+	CHECK_INT(config.ascend_any_soc, 0);
+	CHECK_INT(config.ascend_strict, 0);
 	setenv("IPCSHARE_ASCEND_ANY_SOC", "1", 1);
 	CHECK_STATUS(ipcshare__config_load(&config), 0);
 	CHECK_INT(config.ascend_any_soc, 1);
