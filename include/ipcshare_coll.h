@@ -130,6 +130,9 @@ IPCSHARE_API int ipcshare_op_allows(const struct ipcshare_op *op, enum ipcshare_
  * Small messages take one round in the memory of the group, in which every rank looks at all others
  * once. Long ones take one round for each 64 KiB of a rank's block (each 64 KiB of all blocks
  * together, where every rank has one for each other): one copy into shared memory, one out of it.
+ * Blocks of 256 KiB and more are copied once, from where they lie to where they go, in three rounds,
+ * if all that are given lie in allocations that were shared in this group by ipcshare_share(); not in
+ * an alltoall in place. Only speed tells the difference.
  */
 
 /** ipcshare_barrier - all ranks have come */

@@ -246,6 +246,21 @@ struct ipcshare__wire_lens { /* in bytes, of blocks for and from that rank */
 _Static_assert(sizeof(struct ipcshare__wire_args) == 16, "wire layout");
 _Static_assert(sizeof(struct ipcshare__wire_lens) == 16, "wire layout");
 
+/*
+ * In front of the bytes of a collective: flags of its header, and what follows it, with OFFERS, instead
+ * of bytes: where the sender's blocks are, and for each rank the offset of its block in there.
+ */
+enum ipcshare__call_flags {
+	IPCSHARE__CALL_CHECKED = 1, /* IPCSHARE_CHECK is set */
+	IPCSHARE__CALL_OFFERS = 2,
+};
+struct ipcshare__wire_offer {
+	struct ipcshare__wire_descriptor at;
+	uint32_t read_only; /* how the region was shared */
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct ipcshare__wire_offer) == 24, "wire layout");
+
 /* Sent only after somebody failed: the detail of each rank. */
 struct ipcshare__wire_detail {
 	int32_t status;

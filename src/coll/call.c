@@ -97,8 +97,10 @@ int ipcshare__call_too_many(const struct ipcshare__call *c)
 
 void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
 {
-	ipcshare__header_fill(c->group, c->which, c->status, c->group->ctx->config.check, most,
-			      &c->header);
+	uint32_t flags = (c->group->ctx->config.check ? IPCSHARE__CALL_CHECKED : 0) |
+			 (c->offers ? IPCSHARE__CALL_OFFERS : 0);
+
+	ipcshare__header_fill(c->group, c->which, c->status, flags, most, &c->header);
 	memcpy(ipcshare__board_slot(c->group), &c->header, sizeof(c->header));
 }
 
@@ -114,7 +116,7 @@ static int check_differs(struct ipcshare_group *g, int rank)
 int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 {
 	struct ipcshare__wire_header h;
-	bool failed = false;
+	bool failed = false, bytes = false, offers = false;
 
 	*most = 0;
 	for (int r = 0; r < c->group->size; r++) {
@@ -122,13 +124,17 @@ int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 
 		memcpy(&h, ipcshare__board_read(c->group, r), sizeof(h));
 		err = ipcshare__header_check(c->group, &c->header, &h, r);
-		if (!err && h.flags != c->header.flags)
+		if (!err && (h.flags ^ c->header.flags) & IPCSHARE__CALL_CHECKED)
 			err = check_differs(c->group, r);
 		if (err)
 			return err;
 		failed |= h.status != 0;
 		*most = h.value > *most ? h.value : *most;
+		offers |= (h.flags & IPCSHARE__CALL_OFFERS) != 0;
+		bytes |= h.value && !(h.flags & IPCSHARE__CALL_OFFERS);
 	}
+	c->all_offer = offers && !bytes;
+	c->some_offer = offers;
 	return failed ? ipcshare__agree_on_failure(c->group, c->status) : 0;
 }
 

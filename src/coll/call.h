@@ -20,6 +20,8 @@ struct ipcshare__call {
 	int root; /* -1: there is none */
 	struct ipcshare__fold fold; /* .op NULL: it reduces nothing */
 	int status; /* the first fault of this rank's arguments, with its detail as the last error */
+	bool offers; /* what follows the header is an offer (direct.h) */
+	bool some_offer, all_offer; /* as heard: of those that have bytes */
 	struct ipcshare__wire_header header; /* of this rank, once it was said */
 };
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "coll/direct.h"
+
 #define BODY (IPCSHARE__SLOT - IPCSHARE__SLOT_BODY)
 
 /* Whole elements; and whole lines, while there are few ranks. */
@@ -85,11 +87,53 @@ static void move_own(const struct ipcshare__transfer *t)
 			in < out ? in : out);
 }
 
+/* From the start, or from where the first round has brought it. */
+static int move_on(const struct ipcshare__transfer *t, uint64_t done, uint64_t most, size_t lane)
+{
+	int err = 0;
+
+	for (; done < most && !err; done += lane) {
+		write_slot(t, done, lane);
+		err = ipcshare__exchange_barrier(t->call->group);
+		if (!err)
+			read_slots(t, done, lane);
+	}
+	return err;
+}
+
+/* The first round, and what follows from it. */
+static int move(const struct ipcshare__transfer *t, struct ipcshare__direct *direct, size_t lane)
+{
+	struct ipcshare__call *c = t->call;
+	uint64_t most = c->status ? 0 : longest(t);
+	bool done = false, again;
+	int err;
+
+	c->offers = ipcshare__direct_offer(direct, t, most);
+	ipcshare__call_say(c, most);
+	if (!c->offers)
+		write_slot(t, 0, lane);
+	err = ipcshare__exchange_barrier(c->group);
+	if (!err)
+		err = ipcshare__call_hear(c, &most);
+	if (err)
+		return err;
+	again = c->some_offer; /* there are no bytes in the slots of some */
+	if (c->all_offer)
+		err = ipcshare__direct_run(direct, &done);
+	if (err || done)
+		return err;
+	if (again)
+		return move_on(t, 0, most, lane);
+	read_slots(t, 0, lane);
+	return move_on(t, lane, most, lane);
+}
+
 int ipcshare__transfer(const struct ipcshare__transfer *t)
 {
 	struct ipcshare__call *c = t->call;
 	size_t lane = ipcshare__transfer_lane(t);
-	uint64_t most = 0, done = 0;
+	struct ipcshare__direct direct;
 	int err;
 
 	if (!c->status && !lane)
@@ -97,17 +141,9 @@ int ipcshare__transfer(const struct ipcshare__transfer *t)
 	err = ipcshare__call_check(c, t->to_each, &t->out, &t->in);
 	if (err)
 		return err;
-	ipcshare__call_say(c, c->status ? 0 : longest(t));
-	do {
-		write_slot(t, done, lane);
-		err = ipcshare__exchange_barrier(c->group);
-		if (!err && !done)
-			err = ipcshare__call_hear(c, &most);
-		if (err)
-			return err;
-		read_slots(t, done, lane);
-		done += lane;
-	} while (done < most);
-	move_own(t);
-	return 0;
+	err = move(t, &direct, lane);
+	ipcshare__direct_end(&direct);
+	if (!err)
+		move_own(t);
+	return err;
 }

@@ -122,7 +122,9 @@ static struct buffer buffer_make(const struct coll_case *c, size_t count)
 {
 	struct buffer b = { .len = bytes(c, count) + GUARD };
 
-	b.at = malloc(b.len);
+	b.at = c->arena ? c->arena->base + c->arena->used : malloc(b.len);
+	if (c->arena)
+		c->arena->used += (b.len + 63) / 64 * 64;
 	b.expected = malloc(b.len);
 	REQUIRE(b.at && b.expected, "%zu bytes", b.len);
 	memset(b.at, UNTOUCHED, b.len);
@@ -148,7 +150,8 @@ static int buffer_check(const struct coll_case *c, struct buffer *b, const char 
 
 	while (at < b->len && b->at[at] == b->expected[at])
 		at++;
-	free(b->at);
+	if (!c->arena)
+		free(b->at);
 	free(b->expected);
 	return CHECK(at == b->len,
 		     "%s of %d ranks, %zu of %s, root %d, in place %d: byte %zu of %zu of the %s buffer",

@@ -38,6 +38,11 @@ struct coll_case {
 	size_t count; /* elements of a block; the most, if blocks differ */
 	int root;
 	int in_place;
+	/* Where buffers are from; NULL: malloc(). */
+	struct coll_arena {
+		char *base;
+		size_t used;
+	} *arena;
 	uint64_t seed; /* of bytes, lengths and gaps */
 };
 
