@@ -20,7 +20,7 @@ MANDIR     ?= $(PREFIX)/share/man
 DOCDIR     ?= $(PREFIX)/share/doc/libipcshare
 
 # ---- What is built: a new folder of the library is one word here ----------------------------
-LIB_DIRS := base backend backend/host backend/ascend memory group
+LIB_DIRS := base backend backend/host backend/ascend memory group coll
 
 # Each compiler and sanitizer has its own folder, so that their objects never meet.
 comma  := ,

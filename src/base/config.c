@@ -45,6 +45,8 @@ static const struct ipcshare__setting settings[] = {
 	{ "IPCSHARE_KEEP_MIB", "256", "0 .. 1048576",
 	  "MiB of tables of ended shares and sets that are kept for the next ones", NULL, 0, 1 << 20,
 	  FIELD(keep_mib) },
+	{ "IPCSHARE_CHECK", "0", "0, 1", "compare the arguments of all ranks in each collective of "
+	  "ipcshare_coll.h", no_yes, 0, 0, FIELD(check) },
 	{ "IPCSHARE_ACL_LIB", "", "a file's path, up to 127 bytes; empty: libascendcl.so, libacl_rt.so",
 	  "the Ascend runtime to open", NULL, 0, 0, FIELD(acl_lib) },
 	{ "IPCSHARE_ASCEND_ANY_SOC", "0", "0, 1", "try Ascend devices that are not 910B or 910C",

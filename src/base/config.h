@@ -20,6 +20,7 @@ struct ipcshare__config {
 	uint32_t cache_entries, cache_mib;
 	uint32_t huge_pages;
 	uint32_t keep_mib;
+	uint32_t check; /* collectives compare their arguments first */
 	char acl_lib[128]; /* "": the usual names */
 	uint32_t ascend_any_soc;
 	uint32_t ascend_strict;

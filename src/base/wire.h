@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 3u
+#define IPCSHARE__LAYOUT 4u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -206,6 +206,18 @@ enum ipcshare__collective {
 	IPCSHARE__COLL_GROUP_CREATE,
 	IPCSHARE__COLL_GROUP_FREE,
 	IPCSHARE__COLL_SET_UPDATE,
+	IPCSHARE__COLL_BARRIER,
+	IPCSHARE__COLL_BCAST,
+	IPCSHARE__COLL_ALLGATHER,
+	IPCSHARE__COLL_GATHER,
+	IPCSHARE__COLL_SCATTER,
+	IPCSHARE__COLL_ALLTOALL,
+	IPCSHARE__COLL_REDUCE,
+	IPCSHARE__COLL_ALLREDUCE,
+	IPCSHARE__COLL_REDUCE_SCATTER,
+	IPCSHARE__COLL_SCAN,
+	IPCSHARE__COLL_EXSCAN,
+	IPCSHARE__COLLECTIVES
 };
 struct ipcshare__wire_header {
 	uint32_t magic;
@@ -215,11 +227,40 @@ struct ipcshare__wire_header {
 	int32_t status;
 	uint32_t flags;
 	uint64_t value; /* share, update: bytes of the blob that follows; verdict: failures;
-			 * set_free: serial */
+			 * set_free: serial; barrier and later: bytes of the longest block */
 	uint32_t check; /* over all bytes before it */
 	uint32_t pad;
 };
 _Static_assert(sizeof(struct ipcshare__wire_header) == 40, "wire layout"); /* < IPCSHARE__SLOT_BODY */
+
+/* With IPCSHARE_CHECK, before the first bytes of a collective; behind it, for each rank: */
+struct ipcshare__wire_args {
+	uint32_t type;
+	uint32_t op; /* enum ipcshare_op_kind; IPCSHARE_OPS the user's own */
+	int32_t root; /* -1: there is none */
+	uint32_t pad;
+};
+struct ipcshare__wire_lens { /* in bytes, of blocks for and from that rank */
+	uint64_t gives;
+	uint64_t wants; /* UINT64_MAX: nothing, whatever is given */
+};
+_Static_assert(sizeof(struct ipcshare__wire_args) == 16, "wire layout");
+_Static_assert(sizeof(struct ipcshare__wire_lens) == 16, "wire layout");
+
+/*
+ * In front of the bytes of a collective: flags of its header, and what follows it, with OFFERS, instead
+ * of bytes: where the sender's blocks are, and for each rank the offset of its block in there.
+ */
+enum ipcshare__call_flags {
+	IPCSHARE__CALL_CHECKED = 1, /* IPCSHARE_CHECK is set */
+	IPCSHARE__CALL_OFFERS = 2,
+};
+struct ipcshare__wire_offer {
+	struct ipcshare__wire_descriptor at;
+	uint32_t read_only; /* how the region was shared */
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct ipcshare__wire_offer) == 24, "wire layout");
 
 /* Sent only after somebody failed: the detail of each rank. */
 struct ipcshare__wire_detail {
@@ -249,7 +290,8 @@ struct ipcshare__control {
 	uint64_t round; /* serial of the exchange the owner has entered */
 	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
 	int64_t because_of; /* the rank concerned, written before gave_up; -1 none but the owner */
-	uint8_t pad1[IPCSHARE__LINE - 24];
+	uint64_t unfinished; /* the exchange it left before all had entered, 0 none; as because_of */
+	uint8_t pad1[IPCSHARE__LINE - 32];
 	/* line 2: the owner stores, whoever posts looks at it */
 	uint32_t asleep; /* the owner sleeps until a peer posts */
 	uint8_t pad2[IPCSHARE__LINE - 4];

@@ -17,11 +17,22 @@ static const char *const collective_name[] = {
 	[IPCSHARE__COLL_GROUP_CREATE] = "ipcshare_group_create",
 	[IPCSHARE__COLL_GROUP_FREE] = "ipcshare_group_free",
 	[IPCSHARE__COLL_SET_UPDATE] = "ipcshare_set_update",
+	[IPCSHARE__COLL_BARRIER] = "ipcshare_barrier",
+	[IPCSHARE__COLL_BCAST] = "ipcshare_bcast",
+	[IPCSHARE__COLL_ALLGATHER] = "ipcshare_allgather(v)",
+	[IPCSHARE__COLL_GATHER] = "ipcshare_gather(v)",
+	[IPCSHARE__COLL_SCATTER] = "ipcshare_scatter(v)",
+	[IPCSHARE__COLL_ALLTOALL] = "ipcshare_alltoall(v)",
+	[IPCSHARE__COLL_REDUCE] = "ipcshare_reduce",
+	[IPCSHARE__COLL_ALLREDUCE] = "ipcshare_allreduce",
+	[IPCSHARE__COLL_REDUCE_SCATTER] = "ipcshare_reduce_scatter(_block)",
+	[IPCSHARE__COLL_SCAN] = "ipcshare_scan",
+	[IPCSHARE__COLL_EXSCAN] = "ipcshare_exscan",
 };
 
 static const char *name_of(unsigned collective)
 {
-	if (collective < 1 || collective > IPCSHARE__COLL_SET_UPDATE)
+	if (collective < 1 || collective >= IPCSHARE__COLLECTIVES)
 		return "an unknown collective";
 	return collective_name[collective];
 }
@@ -104,6 +115,10 @@ static int board_round(struct ipcshare_group *g)
 
 	ipcshare__board_post(g);
 	err = ipcshare__board_wait(g);
+	if (err) /* whoever is late and finds all of us here must not go on */
+		g->page->unfinished = g->round;
+	else
+		err = ipcshare__wait_unfinished(g);
 	return err ? give_up(g, err) : 0;
 }
 
@@ -189,7 +204,7 @@ static const char *stage_named(const char *name)
 {
 	static const char *const known[] = {
 		"open", "alloc", "identity", "export", "whitelist", "exchange", "import", "share",
-		"group", "free", "map", "set",
+		"group", "free", "map", "set", "collective",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -244,37 +259,65 @@ static uint32_t header_sum(const struct ipcshare__wire_header *h)
 	return ipcshare__checksum32(h, offsetof(struct ipcshare__wire_header, check));
 }
 
+void ipcshare__header_fill(const struct ipcshare_group *g, enum ipcshare__collective which,
+			   int status, uint32_t flags, uint64_t value,
+			   struct ipcshare__wire_header *out)
+{
+	*out = (struct ipcshare__wire_header){
+		.magic = IPCSHARE__MAGIC_HEADER,
+		.layout = IPCSHARE__LAYOUT,
+		.collective = (uint16_t)which,
+		.round = g->round + 1,
+		.status = status,
+		.flags = flags,
+		.value = value,
+	};
+	out->check = header_sum(out);
+}
+
+static int header_fault(const struct ipcshare_group *g, const struct ipcshare__wire_header *mine,
+			const struct ipcshare__wire_header *h, int rank)
+{
+	if (h->magic != IPCSHARE__MAGIC_HEADER || h->layout != IPCSHARE__LAYOUT ||
+	    h->check != header_sum(h))
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
+				      "the rank's header is malformed or was altered");
+	if (rank == g->rank && memcmp(h, mine, sizeof(*h)))
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange",
+				      "does the bootstrap put every rank's bytes in place?",
+				      "in this rank's place is not what it sent");
+	if (h->collective != mine->collective)
+		return ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange",
+				      "every rank must make the same collective calls",
+				      "the rank is in %s, this rank in %s",
+				      name_of(h->collective), name_of(mine->collective));
+	if (h->round != mine->round)
+		return ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange", "",
+				      "the rank is in exchange %ju, this rank in %ju",
+				      (uintmax_t)h->round, (uintmax_t)mine->round);
+	return 0;
+}
+
 /* Do all ranks make the same call? Every rank sees the same headers, so all find the same. */
+int ipcshare__header_check(struct ipcshare_group *g, const struct ipcshare__wire_header *mine,
+			   const struct ipcshare__wire_header *h, int rank)
+{
+	int err = header_fault(g, mine, h, rank);
+
+	if (!err)
+		return 0;
+	ipcshare__fail_at(rank, -1);
+	return ipcshare__exchange_quit(g, err);
+}
+
 static int headers_check(struct ipcshare_group *g, const struct ipcshare__wire_header *mine,
 			 const struct ipcshare__wire_header *all)
 {
-	for (int r = 0; r < g->size; r++) {
-		const struct ipcshare__wire_header *h = &all[r];
-		int err = 0;
+	int err = 0;
 
-		if (h->magic != IPCSHARE__MAGIC_HEADER || h->layout != IPCSHARE__LAYOUT ||
-		    h->check != header_sum(h))
-			err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
-					     "the rank's header is malformed or was altered");
-		else if (r == g->rank && memcmp(h, mine, sizeof(*h)))
-			err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange",
-					     "does the bootstrap put every rank's bytes in place?",
-					     "in this rank's place is not what it sent");
-		else if (h->collective != mine->collective)
-			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange",
-					     "every rank must make the same collective calls",
-					     "the rank is in %s, this rank in %s",
-					     name_of(h->collective), name_of(mine->collective));
-		else if (h->round != mine->round)
-			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange", "",
-					     "the rank is in exchange %ju, this rank in %ju",
-					     (uintmax_t)h->round, (uintmax_t)mine->round);
-		if (err) {
-			ipcshare__fail_at(r, -1);
-			return ipcshare__exchange_quit(g, err);
-		}
-	}
-	return 0;
+	for (int r = 0; r < g->size && !err; r++)
+		err = ipcshare__header_check(g, mine, &all[r], r);
+	return err;
 }
 
 /* Headers, and on the board the first bytes that go with them. */
@@ -289,19 +332,11 @@ static int headers_exchange(struct ipcshare_group *g, const struct ipcshare__wir
 static int agree(struct ipcshare_group *g, enum ipcshare__collective which, int status,
 		 uint32_t *flags, const void *bytes, uint64_t value, uint64_t *values)
 {
-	struct ipcshare__wire_header mine = {
-		.magic = IPCSHARE__MAGIC_HEADER,
-		.layout = IPCSHARE__LAYOUT,
-		.collective = (uint16_t)which,
-		.round = g->round + 1,
-		.status = status,
-		.flags = flags ? *flags : 0,
-		.value = value,
-	}, *all;
+	struct ipcshare__wire_header mine, *all;
 	bool failed = false;
 	int err;
 
-	mine.check = header_sum(&mine);
+	ipcshare__header_fill(g, which, status, flags ? *flags : 0, value, &mine);
 	all = calloc((size_t)g->size, sizeof(*all));
 	if (!all)
 		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "headers"));

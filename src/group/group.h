@@ -76,6 +76,13 @@ typedef void ipcshare__take_fn(void *arg, int rank, const void *bytes, size_t n)
 int ipcshare__exchange_bytes(struct ipcshare_group *group, const void *mine, const uint64_t *lens,
 			     ipcshare__take_fn *take, void *arg);
 
+/* What a rank says of itself first in each collective, and whether another's fits to it: else we quit. */
+void ipcshare__header_fill(const struct ipcshare_group *group, enum ipcshare__collective which,
+			   int status, uint32_t flags, uint64_t value,
+			   struct ipcshare__wire_header *out);
+int ipcshare__header_check(struct ipcshare_group *group, const struct ipcshare__wire_header *mine,
+			   const struct ipcshare__wire_header *header, int rank);
+
 /* The second half of it, for ranks that know already that one of them failed. */
 int ipcshare__agree_on_failure(struct ipcshare_group *group, int status);
 

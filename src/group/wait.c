@@ -90,6 +90,17 @@ static int cause_of(const struct ipcshare_group *group, const struct ipcshare__c
 	return rank >= 0 && rank < group->size && rank != group->rank ? (int)rank : r;
 }
 
+static int quitter_named(const struct ipcshare_group *group, const struct ipcshare__control *c, int r,
+			 int64_t status)
+{
+	if (status > 0 || status < IPCSHARE_ERR_SYSTEM)
+		status = IPCSHARE_ERR_PROTOCOL;
+	ipcshare__fail((int)status, "exchange", "see that rank's own error",
+		       "rank %d left the exchange: %s", r, ipcshare_strerror((int)status));
+	ipcshare__fail_at(cause_of(group, c, r), -1);
+	return (int)status;
+}
+
 /*
  * A rank that failed in the middle of a collective says so in its control page. If that was a later
  * one than ours, this exchange is complete: we must not give another verdict than it did.
@@ -100,17 +111,24 @@ static int look_for_quitters(struct ipcshare_wait *wait, uint64_t now)
 
 	for (int r = 0; r < group->size; r++) {
 		struct ipcshare__control *c = control_of(group, r);
-		/* Pairs with the release store in ipcshare__exchange_quit(). */
+		/* Pairs with the release store in give_up(). */
 		int64_t status = c ? __atomic_load_n(&c->gave_up, __ATOMIC_ACQUIRE) : 0;
 
-		if (!status || (has_left(group, r) && still_heard(wait, now)))
-			continue;
-		if (status > 0 || status < IPCSHARE_ERR_SYSTEM)
-			status = IPCSHARE_ERR_PROTOCOL;
-		ipcshare__fail((int)status, "exchange", "see that rank's own error",
-			       "rank %d left the exchange: %s", r, ipcshare_strerror((int)status));
-		ipcshare__fail_at(cause_of(group, c, r), -1);
-		return (int)status;
+		if (status && !(has_left(group, r) && still_heard(wait, now)))
+			return quitter_named(group, c, r, status);
+	}
+	return 0;
+}
+
+int ipcshare__wait_unfinished(const struct ipcshare_group *group)
+{
+	for (int r = 0; r < group->size; r++) {
+		struct ipcshare__control *c = control_of(group, r);
+		/* Pairs with the release store in give_up(). */
+		int64_t status = c ? __atomic_load_n(&c->gave_up, __ATOMIC_ACQUIRE) : 0;
+
+		if (status && c->unfinished == group->round)
+			return quitter_named(group, c, r, status);
 	}
 	return 0;
 }

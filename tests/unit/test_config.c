@@ -32,6 +32,7 @@ static const struct {
 	  { "", "-1", "4294967296", "1M", "0x1" } },
 	{ "IPCSHARE_HUGE_PAGES", "1", { "0", "1" }, { "", "2", "off", "1 " } },
 	{ "IPCSHARE_KEEP_MIB", "256", { "0", "1", "1048576" }, { "", "-1", "1048577", "1M" } },
+	{ "IPCSHARE_CHECK", "0", { "0", "1" }, { "", "2", "yes", "01" } },
 	{ "IPCSHARE_ACL_LIB", "", { "", "libascendcl.so", PATH127 }, { PATH127 "8" } },
 	{ "IPCSHARE_ASCEND_ANY_SOC", "0", { "0", "1" }, { "", "2", "yes", "01" } },
 	{ "IPCSHARE_ASCEND_STRICT", "0", { "0", "1" }, { "", "2", "no", " 1" } },
@@ -87,6 +88,7 @@ static void without_variables_the_defaults_hold(void)
 	CHECK_INT(config.identity, IPCSHARE__IDENTITY_AUTO);
 	CHECK_INT(config.huge_pages, 1);
 	CHECK_STR(config.acl_lib, "");
+	CHECK_INT(config.check, 0);
 	CHECK_INT(config.ascend_any_soc, 0);
 	CHECK_INT(config.ascend_strict, 0);
 	for (size_t i = 0; i < NSETTINGS; i++) {
@@ -141,6 +143,11 @@ static void values_reach_the_field_they_belong_to(void)
 	setenv("IPCSHARE_HUGE_PAGES", "0", 1);
 	CHECK_STATUS(ipcshare__config_load(&config), 0);
 	CHECK_INT(config.huge_pages, 0);
+	setenv("IPCSHARE_CHECK", "1", 1);
+	CHECK_STATUS(ipcshare__config_load(&config), 0);
+	CHECK_INT(config.check, 1);
+	CHECK_INT(config.ascend_any_soc, 0);
+	CHECK_INT(config.ascend_strict, 0);
 	setenv("IPCSHARE_ASCEND_ANY_SOC", "1", 1);
 	CHECK_STATUS(ipcshare__config_load(&config), 0);
 	CHECK_INT(config.ascend_any_soc, 1);

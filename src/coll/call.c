@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "coll/call.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+int ipcshare__call_begin(struct ipcshare__call *c, struct ipcshare_group *group,
+			 enum ipcshare__collective which, enum ipcshare_type type)
+{
+	int err = ipcshare__group_check(group, "collective");
+
+	if (err)
+		return err;
+	*c = (struct ipcshare__call){ .group = group, .which = which, .type = type, .root = -1 };
+	c->size = ipcshare_type_size(type);
+	if (!c->size)
+		c->status = ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
+					   "there is no type %d", (int)type);
+	return 0;
+}
+
+/* ---- Faults ---- */
+
+void ipcshare__call_root(struct ipcshare__call *c, int root)
+{
+	c->root = root;
+	if (!c->status && (root < 0 || root >= c->group->size))
+		c->status = ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
+					   "the root is %d, and there are %d ranks", root,
+					   c->group->size);
+}
+
+bool ipcshare__call_is_root(const struct ipcshare__call *c)
+{
+	return c->root == c->group->rank;
+}
+
+void ipcshare__call_op(struct ipcshare__call *c, const struct ipcshare_op *op)
+{
+	if (!c->status)
+		c->status = ipcshare__fold_find(op, c->type, &c->fold);
+}
+
+/* Can @n elements be at @ptr? */
+static void check_block(struct ipcshare__call *c, const void *ptr, size_t n)
+{
+	if (c->status || !n)
+		return;
+	if (!ptr || ptr == IPCSHARE_IN_PLACE)
+		c->status = ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
+					   ptr ? "a buffer is IPCSHARE_IN_PLACE where that means nothing"
+					       : "a buffer is NULL");
+	else if (n > PTRDIFF_MAX / c->size)
+		c->status = ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
+					   "%zu elements of %zu bytes are more than memory holds", n,
+					   c->size);
+}
+
+struct ipcshare__layout ipcshare__call_block(struct ipcshare__call *c, const void *ptr,
+					     size_t count, int only)
+{
+	struct ipcshare__layout l = { .base = (char *)ptr, .size = c->size, .only = only, .count = count };
+	size_t ranks = only == IPCSHARE__EVERY ? (size_t)c->group->size : 1;
+
+	if (only != IPCSHARE__NOBODY)
+		check_block(c, ptr, count > SIZE_MAX / ranks ? SIZE_MAX : count * ranks);
+	return l;
+}
+
+struct ipcshare__layout ipcshare__call_blocks(struct ipcshare__call *c, const void *ptr,
+					      const size_t *counts, const size_t *displs)
+{
+	struct ipcshare__layout l = { .base = (char *)ptr, .size = c->size, .only = IPCSHARE__EVERY,
+				      .counts = counts, .displs = displs };
+	size_t end = 0;
+
+	if (!c->status && !counts)
+		c->status = ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
+					   "there are no counts, one for each rank");
+	for (int r = 0; r < c->group->size && !c->status; r++) {
+		size_t first = displs ? displs[r] : end;
+
+		end = first > SIZE_MAX - counts[r] ? SIZE_MAX : first + counts[r];
+		check_block(c, ptr, counts[r] ? end : 0);
+	}
+	return l;
+}
+
+int ipcshare__call_too_many(const struct ipcshare__call *c)
+{
+	return ipcshare__fail(IPCSHARE_ERR_LIMIT, "collective", "", "%d ranks are too many for it",
+			      c->group->size);
+}
+
+/* ---- The first round ---- */
+
+void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
+{
+	uint32_t flags = (c->group->ctx->config.check ? IPCSHARE__CALL_CHECKED : 0) |
+			 (c->offers ? IPCSHARE__CALL_OFFERS : 0);
+
+	ipcshare__header_fill(c->group, c->which, c->status, flags, most, &c->header);
+	memcpy(ipcshare__board_slot(c->group), &c->header, sizeof(c->header));
+}
+
+/* They don't make as many rounds. */
+static int check_differs(struct ipcshare_group *g, int rank)
+{
+	ipcshare__fail(IPCSHARE_ERR_MISMATCH, "collective", "set it for all ranks or none",
+		       "IPCSHARE_CHECK is not the same there and here");
+	ipcshare__fail_at(rank, -1);
+	return ipcshare__exchange_quit(g, IPCSHARE_ERR_MISMATCH);
+}
+
+int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
+{
+	struct ipcshare__wire_header h;
+	bool failed = false, bytes = false, offers = false;
+
+	*most = 0;
+	for (int r = 0; r < c->group->size; r++) {
+		int err;
+
+		memcpy(&h, ipcshare__board_read(c->group, r), sizeof(h));
+		err = ipcshare__header_check(c->group, &c->header, &h, r);
+		if (!err && (h.flags ^ c->header.flags) & IPCSHARE__CALL_CHECKED)
+			err = check_differs(c->group, r);
+		if (err)
+			return err;
+		failed |= h.status != 0;
+		*most = h.value > *most ? h.value : *most;
+		offers |= (h.flags & IPCSHARE__CALL_OFFERS) != 0;
+		bytes |= h.value && !(h.flags & IPCSHARE__CALL_OFFERS);
+	}
+	c->all_offer = offers && !bytes;
+	c->some_offer = offers;
+	return failed ? ipcshare__agree_on_failure(c->group, c->status) : 0;
+}
+
+/* ---- Reducing ---- */
+
+/* So much of the result stays in the first cache while all ranks are gone through. */
+#define FOLD_STEP ((size_t)8 << 10)
+
+void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, size_t len, int first,
+			 int last)
+{
+	for (size_t done = 0; done < len && first < last; done += FOLD_STEP) {
+		size_t n = len - done < FOLD_STEP ? len - done : FOLD_STEP;
+		char *to = (char *)acc + done;
+
+		memcpy(to, ipcshare__board_read(c->group, first) + at + done, n);
+		for (int r = first + 1; r < last; r++)
+			ipcshare__fold(&c->fold, to, ipcshare__board_read(c->group, r) + at + done,
+				       n / c->size);
+	}
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Folds: acc[i] = acc[i] op in[i], a loop for each type and op, in code for this machine. */
+#ifndef IPCSHARE_COLL_FOLD_H
+#define IPCSHARE_COLL_FOLD_H
+
+#include <ipcshare_coll.h>
+
+typedef void ipcshare__fold_fn(void *acc, const void *in, size_t count);
+typedef ipcshare__fold_fn *const ipcshare__fold_table[IPCSHARE_TYPES][IPCSHARE_OPS];
+
+/* The same loops, compiled for several instruction sets (loops.h). NULL: no such op for the type. */
+extern ipcshare__fold_table ipcshare__folds_base;
+#if defined(__x86_64__)
+extern ipcshare__fold_table ipcshare__folds_avx2;
+extern ipcshare__fold_table ipcshare__folds_avx512;
+#endif
+
+/* One of them, by number, from the plainest on; NULL: there are no more, or not on this machine. */
+ipcshare__fold_table *ipcshare__folds(int which);
+
+/* An op with a type: what a reduction does. */
+struct ipcshare__fold {
+	ipcshare__fold_fn *loop; /* NULL: the user's function */
+	const struct ipcshare_op *op;
+	enum ipcshare_type type;
+};
+
+/* 0, or IPCSHARE_ERR_INVALID with its detail. */
+int ipcshare__fold_find(const struct ipcshare_op *op, enum ipcshare_type type,
+			struct ipcshare__fold *out);
+void ipcshare__fold(const struct ipcshare__fold *fold, void *acc, const void *in, size_t count);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One call of a collective, drawn from a seed that all ranks have. As every rank can make the bytes
+ * of every other, each knows what it must receive, and looks at the whole buffer, gaps included.
+ */
+#ifndef TEST_COLL_CASE_H
+#define TEST_COLL_CASE_H
+
+#include "elements.h"
+#include "team.h"
+
+enum coll_which {
+	COLL_BARRIER,
+	COLL_BCAST,
+	COLL_ALLGATHER,
+	COLL_ALLGATHERV,
+	COLL_GATHER,
+	COLL_GATHERV,
+	COLL_SCATTER,
+	COLL_SCATTERV,
+	COLL_ALLTOALL,
+	COLL_ALLTOALLV,
+	COLL_REDUCE,
+	COLL_ALLREDUCE,
+	COLL_REDUCE_SCATTER,
+	COLL_REDUCE_SCATTER_BLOCK,
+	COLL_SCAN,
+	COLL_EXSCAN,
+	COLL_WHICH
+};
+
+struct coll_case {
+	struct ipcshare_group *group;
+	int rank, nranks;
+	enum coll_which which;
+	enum ipcshare_type type;
+	const struct ipcshare_op *op; /* for those that reduce */
+	size_t count; /* elements of a block; the most, if blocks differ */
+	int root;
+	int in_place;
+	/* Where buffers are from; NULL: malloc(). */
+	struct coll_arena {
+		char *base;
+		size_t used;
+	} *arena;
+	uint64_t seed; /* of bytes, lengths and gaps */
+};
+
+/* The next case of @group. */
+struct coll_case coll_case_draw(struct ipcshare_group *group, uint64_t *seed);
+/* Make the call and check what came; 1 if all is well. */
+int coll_case_run(const struct coll_case *c);
+
+#endif
