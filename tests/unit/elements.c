@@ -79,13 +79,13 @@ static uint16_t half_op(enum ipcshare_op_kind kind, enum ipcshare_type type, uin
 /* ---- The others ---- */
 
 #define NUMBER(T)                                                                                  \
-	case IPCSHARE_OP_SUM: *(T *)a = (T)(*(T *)a + *(const T *)b); break;                       \
 	case IPCSHARE_OP_MIN: *(T *)a = *(const T *)b < *(T *)a ? *(const T *)b : *(T *)a; break;  \
 	case IPCSHARE_OP_MAX: *(T *)a = *(const T *)b > *(T *)a ? *(const T *)b : *(T *)a; break
 
 #define INTEGER(T)                                                                                 \
 	switch (kind) {                                                                            \
 	NUMBER(T);                                                                                 \
+	case IPCSHARE_OP_SUM: *(T *)a = (T)((uint64_t)*(T *)a + (uint64_t)*(const T *)b); break;   \
 	case IPCSHARE_OP_PROD: *(T *)a = (T)((uint64_t)*(T *)a * (uint64_t)*(const T *)b); break;  \
 	case IPCSHARE_OP_BAND: *(T *)a &= *(const T *)b; break;                                    \
 	case IPCSHARE_OP_BOR: *(T *)a |= *(const T *)b; break;                                     \
@@ -100,6 +100,7 @@ static uint16_t half_op(enum ipcshare_op_kind kind, enum ipcshare_type type, uin
 #define FLOAT(T)                                                                                   \
 	switch (kind) {                                                                            \
 	NUMBER(T);                                                                                 \
+	case IPCSHARE_OP_SUM: *(T *)a += *(const T *)b; break;                                     \
 	case IPCSHARE_OP_PROD: *(T *)a *= *(const T *)b; break;                                    \
 	default: break;                                                                            \
 	}                                                                                          \

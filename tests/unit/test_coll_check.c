@@ -5,7 +5,7 @@
 #include "coll_case.h"
 
 static char bytes[512];
-static const size_t ones[4] = { 1, 1, 1, 1 }, other[4] = { 1, 2, 1, 1 };
+static const size_t ones[4] = { 1, 1, 1, 1 }, other[4] = { 1, 2, 1, 1 }, two[4] = { 2, 1, 1, 1 };
 
 #define INT8 IPCSHARE_INT8
 
@@ -40,7 +40,7 @@ static int scatter_count(struct ipcshare_group *g, int odd)
 }
 static int alltoallv_count(struct ipcshare_group *g, int odd)
 {
-	return ipcshare_alltoallv(g, bytes, odd ? other + 1 : ones, NULL, bytes + 64, ones, NULL, INT8);
+	return ipcshare_alltoallv(g, bytes, odd ? two : ones, NULL, bytes + 64, ones, NULL, INT8);
 }
 static int allreduce_count(struct ipcshare_group *g, int odd)
 {
