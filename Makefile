@@ -120,7 +120,7 @@ emu: ## build the emulator of the Ascend runtime, build/emu/libascendcl.so
 bench: BENCH := full
 bench: run-bench ## time the hot path against its baselines: build/bench/index.html
 bench-quick: BENCH := quick
-bench-quick: run-bench ## the same in under a minute: fewer sizes and rounds
+bench-quick: run-bench ## the same in about a minute: fewer sizes and rounds
 bench-check: BENCH := check
 bench-check: run-bench ## the same as bench, and fail if a target is missed by more than the spread
 run-bench:

@@ -43,12 +43,12 @@ if [ "$what" = quick ]; then
 		--buffers 1000 --buffers 10000 --buffers 100000 --buffers 1000000
 	run small-4096 4 small --rounds 3 --raw 200 --buffers 10000 --size 4096
 	on_ascend small-ascend 4 small --rounds 1 --raw 100 --buffers 100 --buffers 1000 --buffers 10000
-	run resolve 4 resolve --rounds 11
-	run lookup 1 lookup --rounds 15
-	on_ascend lookup-ascend 1 lookup --rounds 15
-	run pull 4 pull --rounds 5
+	run resolve 4 resolve --rounds 5
+	run lookup 1 lookup --rounds 7
+	on_ascend lookup-ascend 1 lookup --rounds 7
+	run pull 4 pull --rounds 3
 	on_ascend pull-ascend 4 pull --size 256 --pieces 10000 --rounds 2
-	run arena 1 arena --rounds 5
+	run arena 1 arena --rounds 3
 else
 	run small-64 4 small
 	run small-4096 4 small --buffers 10000 --size 4096
