@@ -40,8 +40,7 @@ void ipcshare__slab_set(struct ipcshare__slab *slab, struct ipcshare__region *re
 {
 	slab->base = region->mem.base;
 	slab->cell = cell;
-	/* Of a single cell, that may be longer than 2^32 bytes, only the offset 0 counts. */
-	slab->inverse = ncells > 1 ? (uint32_t)(((1ull << 32) + cell - 1) / cell) : 0;
+	slab->inverse = ncells > 1 ? UINT64_MAX / cell + 1 : 1;
 	slab->ncells = ncells;
 	slab->size = size;
 	slab->nfree = ncells;

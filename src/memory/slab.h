@@ -28,8 +28,8 @@ struct ipcshare__cell {
 struct ipcshare__slab {
 	/* Read without a lock; they don't change while the slab can be found. */
 	char *base;
+	uint64_t inverse; /* 2^64 / cell, rounded up; 1 if there is but one */
 	size_t cell; /* bytes */
-	uint32_t inverse; /* 2^32 / cell, rounded up */
 	uint32_t ncells;
 	uint32_t size; /* its number, or IPCSHARE__SIZE_OWN */
 	_Atomic uint8_t *live;
@@ -51,15 +51,18 @@ void ipcshare__slab_set(struct ipcshare__slab *slab, struct ipcshare__region *re
 			size_t cell, uint32_t ncells);
 
 /*
- * The byte of the cell that begins at @ptr, or NULL if none does. The product is exact: for an offset of
- * k cells it is k and less than a cell's part more, as offsets are below 2^32.
+ * The byte of the cell that begins at @ptr, or NULL if none does. One product tells both: its upper half is
+ * the number of whole cells before @ptr, its lower half what is left over, which is less than the inverse
+ * if that is nothing. Exact as offsets and cells are below 2^32; of a single cell, which may be longer,
+ * only the offset 0 gives less than 1.
  */
 static inline _Atomic uint8_t *ipcshare__slab_live(const struct ipcshare__slab *slab, const void *ptr)
 {
-	size_t offset = (size_t)((const char *)ptr - slab->base);
-	uint64_t i = offset * slab->inverse >> 32;
+	__extension__ unsigned __int128 product =
+		(unsigned __int128)(size_t)((const char *)ptr - slab->base) * slab->inverse;
+	uint64_t i = (uint64_t)(product >> 64);
 
-	return i < slab->ncells && i * slab->cell == offset ? &slab->live[i] : NULL;
+	return i < slab->ncells && (uint64_t)product < slab->inverse ? &slab->live[i] : NULL;
 }
 
 /*
