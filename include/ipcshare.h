@@ -353,7 +353,8 @@ IPCSHARE_API int ipcshare_trim(struct ipcshare_ctx *ctx, size_t *closed);
  *
  * A request is rounded up to a multiple of the alignment, and by less than a quarter more to one of the
  * sizes of cells. Each thread keeps some free cells for itself: up to 64 KiB of each size, none
- * larger than 16 KiB. These go back when it ends.
+ * larger than 16 KiB. These go back when it ends. For such sizes each thread has slabs of its own, up to
+ * four times as many threads as there are cores; then some share them.
  */
 struct ipcshare_arena;
 
@@ -362,7 +363,7 @@ struct ipcshare_arena;
  * @size: sizeof(struct ipcshare_arena_options)
  * @align: every buffer starts at a multiple of it, and no two share one such piece: a power of two from
  *         16 to 4096. The default 128 keeps writers in different ranks off each other's cache lines
- * @slab: bytes of the first slab of each size of cells, up to 1 GiB, in steps of 2 MiB; default 2 MiB. A
+ * @slab: bytes of the first slab of each size of cells (of a thread), up to 1 GiB, in steps of 2 MiB; default 2 MiB. A
  *        request for more than a quarter of it gets an allocation of its own
  * @slab_max: bytes of the largest slab, so too. A further slab is as large as all that its size has: so
  *            there are few, however many buffers. Default 64 MiB, or @slab if that is more

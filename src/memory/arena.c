@@ -2,6 +2,7 @@
 #include "memory/arena.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,29 +56,55 @@ static int options_set(struct ipcshare_arena_options *o, const struct ipcshare_a
 	return 0;
 }
 
+int ipcshare__arena_share(struct ipcshare_arena *arena, uint32_t nsizes)
+{
+	struct ipcshare__depot *depots = aligned_alloc(_Alignof(struct ipcshare__depot),
+						       nsizes * sizeof(*depots));
+
+	if (!depots)
+		return IPCSHARE_ERR_NO_MEMORY;
+	memset(depots, 0, nsizes * sizeof(*depots));
+	for (uint32_t size = 0; size < nsizes; size++)
+		ipcshare__depot_open(&depots[size], arena->shift, size);
+	arena->shares[arena->nshares++] = depots;
+	return 0;
+}
+
+/* Few threads meet in a share, also if there are some more than cores; and memory is for few of them. */
+static uint32_t shares_for_cores(void)
+{
+	cpu_set_t cores;
+	uint32_t n = sched_getaffinity(0, sizeof(cores), &cores) ? 1 : (uint32_t)CPU_COUNT(&cores);
+
+	return n < IPCSHARE__SHARES_MOST / 4 ? 4 * n : IPCSHARE__SHARES_MOST;
+}
+
 static struct ipcshare_arena *arena_new(struct ipcshare_ctx *ctx,
 					const struct ipcshare_arena_options *o)
 {
-	unsigned shift = (unsigned)__builtin_ctzll(o->align);
-	uint32_t nsizes = ipcshare__size_for(shift, o->slab / 4) + 1;
-	struct ipcshare_arena *arena;
-	size_t bytes = ipcshare__round_up(sizeof(*arena) + nsizes * sizeof(arena->depots[0]),
-					  _Alignof(struct ipcshare__depot));
+	struct ipcshare_arena *arena = calloc(1, sizeof(*arena));
 
-	arena = aligned_alloc(_Alignof(struct ipcshare__depot), bytes);
 	if (!arena)
 		return NULL;
-	memset(arena, 0, bytes);
 	arena->ctx = ctx;
-	arena->shift = shift;
+	arena->shift = (unsigned)__builtin_ctzll(o->align);
 	arena->slab = o->slab;
 	arena->slab_max = o->slab_max;
 	arena->most = o->slab / 4;
-	arena->nsizes = nsizes;
+	arena->nsizes = ipcshare__size_for(arena->shift, arena->most) + 1;
+	arena->nkept = ipcshare__stash_sizes(arena->shift);
+	arena->shares_max = shares_for_cores();
+	if (ipcshare__arena_share(arena, arena->nsizes)) {
+		free(arena);
+		return NULL;
+	}
 	pthread_mutex_init(&arena->lock, NULL);
-	for (uint32_t size = 0; size < nsizes; size++)
-		ipcshare__depot_open(&arena->depots[size], shift, size);
 	return arena;
+}
+
+static uint32_t sizes_of_share(const struct ipcshare_arena *arena, uint32_t share)
+{
+	return share ? arena->nkept : arena->nsizes;
 }
 
 /* Its regions are not its any more. In a forked child other threads' copies may still hold the locks. */
@@ -85,8 +112,11 @@ static void arena_free(struct ipcshare_arena *arena, bool in_child)
 {
 	ipcshare__stashes_close(arena);
 	ipcshare__arena_slabs_forget(arena);
-	for (uint32_t size = 0; size < arena->nsizes && !in_child; size++)
-		ipcshare__depot_close(&arena->depots[size]);
+	for (uint32_t i = 0; i < arena->nshares; i++) {
+		for (uint32_t size = 0; size < sizes_of_share(arena, i) && !in_child; size++)
+			ipcshare__depot_close(&arena->shares[i][size]);
+		free(arena->shares[i]);
+	}
 	if (!in_child)
 		pthread_mutex_destroy(&arena->lock);
 	free(arena);
@@ -164,7 +194,7 @@ static __attribute__((noinline)) int alloc_slowly(struct ipcshare_arena *arena, 
 	size = ipcshare__size_for(arena->shift, len);
 	stash = ipcshare__stash_get(arena);
 	if (!stash || size >= stash->nbins) {
-		if (!ipcshare__depot_take(arena, &arena->depots[size], &one, 1, &err))
+		if (!ipcshare__depot_take(arena, ipcshare__arena_depot(arena, stash, size), &one, 1, &err))
 			return err;
 		*out = hand_out(&one);
 		return 0;
@@ -214,7 +244,8 @@ int ipcshare_arena_alloc_many(struct ipcshare_arena *arena, size_t len, size_t n
 	if (len > arena->most)
 		return own_many(arena, len, n, out);
 	size = ipcshare__size_for(arena->shift, len);
-	return ipcshare__depot_take_many(arena, &arena->depots[size], out, n);
+	return ipcshare__depot_take_many(
+		arena, ipcshare__arena_depot(arena, ipcshare__stash_get(arena), size), out, n);
 }
 
 /* ---- Free ---- */
@@ -273,8 +304,7 @@ static __attribute__((noinline)) int free_slowly(struct ipcshare_arena *arena, v
 		return free_own(arena, slab);
 	stash = ipcshare__stash_get(arena);
 	if (!stash || slab->size >= stash->nbins) {
-		ipcshare__depot_give(arena, &arena->depots[slab->size],
-				     &(struct ipcshare__cell){ ptr, live }, 1);
+		ipcshare__depots_give(arena, &(struct ipcshare__cell){ ptr, live }, 1);
 		return 0;
 	}
 	if (!ipcshare__stash_has_room(stash, slab->size))
@@ -339,8 +369,7 @@ void ipcshare__arena_take_back(struct ipcshare_arena *arena, void *ptr)
 	_Atomic uint8_t *live = ipcshare__slab_live(slab, ptr);
 
 	take_from_caller(live);
-	ipcshare__depot_give(arena, &arena->depots[slab->size],
-			     &(struct ipcshare__cell){ ptr, live }, 1);
+	ipcshare__depots_give(arena, &(struct ipcshare__cell){ ptr, live }, 1);
 }
 
 /* ---- Look at it ---- */
@@ -370,21 +399,26 @@ static uint64_t minus(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
-static void depot_count(struct ipcshare_arena *arena, struct ipcshare__depot *d,
-			struct ipcshare_arena_stats *s)
+static void size_count(struct ipcshare_arena *arena, uint32_t size, struct ipcshare_arena_stats *s)
 {
-	size_t kept, used;
+	size_t cell = arena->shares[0][size].cell, kept, used, cells = 0, nfree = 0;
 
-	pthread_mutex_lock(&d->lock);
-	kept = ipcshare__stashes_count(arena, d->size);
-	used = minus(d->cells, d->nfree + kept);
-	s->slabs += d->slabs;
-	s->slab_bytes += d->bytes;
+	for (uint32_t i = 0; i < arena->nshares && size < sizes_of_share(arena, i); i++) {
+		struct ipcshare__depot *d = &arena->shares[i][size];
+
+		pthread_mutex_lock(&d->lock);
+		s->slabs += d->slabs;
+		s->slab_bytes += d->bytes;
+		cells += d->cells;
+		nfree += d->nfree;
+		pthread_mutex_unlock(&d->lock);
+	}
+	kept = ipcshare__stashes_count(arena, size);
+	used = minus(cells, nfree + kept);
 	s->used += used;
-	s->used_bytes += used * d->cell;
-	s->kept_bytes += kept * d->cell;
-	s->free_bytes += d->nfree * d->cell;
-	pthread_mutex_unlock(&d->lock);
+	s->used_bytes += used * cell;
+	s->kept_bytes += kept * cell;
+	s->free_bytes += nfree * cell;
 }
 
 int ipcshare_arena_stats(struct ipcshare_arena *arena, struct ipcshare_arena_stats *out)
@@ -400,7 +434,7 @@ int ipcshare_arena_stats(struct ipcshare_arena *arena, struct ipcshare_arena_sta
 				      "out is NULL or its size is wrong");
 	pthread_mutex_lock(&arena->lock);
 	for (uint32_t size = 0; size < arena->nsizes; size++)
-		depot_count(arena, &arena->depots[size], &s);
+		size_count(arena, size, &s);
 	s.own = arena->own;
 	s.own_bytes = arena->own_bytes;
 	s.huge_bytes = arena->huge_bytes;
@@ -415,7 +449,7 @@ int ipcshare_arena_stats(struct ipcshare_arena *arena, struct ipcshare_arena_sta
 /* What is in use by a set or a peer stays, which is no failure. */
 static int trim_depot(struct ipcshare_arena *arena, struct ipcshare__depot *d, size_t *released)
 {
-	struct ipcshare__slab *slab = ipcshare__depot_detach_empty(d), *next;
+	struct ipcshare__slab *slab = ipcshare__depot_detach_empty(d, SIZE_MAX), *next;
 	int err = 0, failed;
 
 	for (; slab; slab = next) {
@@ -439,15 +473,20 @@ static int trim_depot(struct ipcshare_arena *arena, struct ipcshare__depot *d, s
 int ipcshare_arena_trim(struct ipcshare_arena *arena, size_t *released)
 {
 	int err = check(arena, "arena_trim"), failed = 0;
+	uint32_t nshares;
 	size_t bytes = 0;
 
 	if (err)
 		return err;
 	ipcshare__stashes_recall(arena);
-	for (uint32_t size = 0; size < arena->nsizes; size++) {
-		err = trim_depot(arena, &arena->depots[size], &bytes);
-		failed = failed ? failed : err;
-	}
+	pthread_mutex_lock(&arena->lock);
+	nshares = arena->nshares;
+	pthread_mutex_unlock(&arena->lock);
+	for (uint32_t i = 0; i < nshares; i++)
+		for (uint32_t size = 0; size < sizes_of_share(arena, i); size++) {
+			err = trim_depot(arena, &arena->shares[i][size], &bytes);
+			failed = failed ? failed : err;
+		}
 	if (!failed && released)
 		*released = bytes;
 	return failed;

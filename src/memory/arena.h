@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The arena: many small buffers in few allocations. A request is rounded up to a size (sizes.h); cells
- * of it come from this thread's stash (stash.h), which is filled from the depot of that size (depot.h),
+ * of it come from this thread's stash (stash.h), which is filled from a depot of that size (depot.h),
  * which cuts them from slabs (slab.h), which are regions like all others. What is larger than a quarter
  * of a slab is a region of its own.
+ *
+ * The first share of depots has all sizes. When threads come, each gets a further one with those that
+ * stashes keep, as long as there are some; later threads take turns.
  *
  * Lock order: the table of live handles (when a thread ends), then arena->lock, then a depot's lock. No
  * lock is held while regions are made or freed. Slabs are found without a lock; what is known of one is
@@ -22,6 +25,7 @@
 
 #define IPCSHARE__SLAB_STEP ((size_t)2 << 20) /* a huge page */
 #define IPCSHARE__SLAB_MOST ((size_t)1 << 30)
+#define IPCSHARE__SHARES_MOST 64u
 #define IPCSHARE__SPARE_ROOMS 21 /* log2 of words: of SLAB_MOST in the smallest cells */
 
 struct ipcshare_arena {
@@ -36,9 +40,14 @@ struct ipcshare_arena {
 	struct ipcshare__slab *spare[IPCSHARE__SPARE_ROOMS]; /* by .room */
 	size_t own, own_bytes; /* regions for one request */
 	size_t huge_bytes, huge_misses;
-	uint32_t nsizes;
-	struct ipcshare__depot depots[];
+	uint32_t nsizes, nkept; /* all sizes; those up to which stashes keep cells */
+	/* Depots by size: added under the lock, and never moved. */
+	uint32_t nshares, shares_max, nstashes;
+	struct ipcshare__depot *shares[IPCSHARE__SHARES_MOST];
 };
+
+/* One share of depots more, of @nsizes; locked. 0, or IPCSHARE_ERR_NO_MEMORY without detail. */
+int ipcshare__arena_share(struct ipcshare_arena *arena, uint32_t nsizes);
 
 /*
  * A new slab for @depot, not attached to it: @wanted bytes, or if the machine has not so much, enough
@@ -63,6 +72,14 @@ static inline struct ipcshare__slab *ipcshare__arena_slab_at(struct ipcshare_are
 	struct ipcshare__range range;
 
 	return ipcshare__index_find(&arena->slabs, ptr, &range) ? range.what : NULL;
+}
+
+/* The depots that this thread takes from: in its stash's share, or the first one. */
+static inline struct ipcshare__depot *ipcshare__arena_depot(struct ipcshare_arena *arena,
+							    const struct ipcshare__stash *stash,
+							    uint32_t size)
+{
+	return size < arena->nkept && stash ? &stash->depots[size] : &arena->shares[0][size];
 }
 
 /* A live cell goes back to its slab, past the stash. */

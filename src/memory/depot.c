@@ -39,6 +39,7 @@ static void unlink_slab(struct ipcshare__depot *d, struct ipcshare__slab *slab)
 
 static void add(struct ipcshare__depot *d, struct ipcshare__slab *slab)
 {
+	slab->depot = d;
 	d->slabs++;
 	d->bytes += slab->region->mem.length;
 	d->cells += slab->ncells;
@@ -66,12 +67,25 @@ static void put(struct ipcshare__depot *d, struct ipcshare__slab *slab, const _A
 
 /* ---- Take ---- */
 
+/* An empty slab of another depot of the size. */
+static struct ipcshare__slab *take_over(struct ipcshare_arena *arena, const struct ipcshare__depot *d)
+{
+	struct ipcshare__slab *slab = NULL;
+
+	pthread_mutex_lock(&arena->lock);
+	for (uint32_t i = 0; i < arena->nshares && !slab && d->size < arena->nkept; i++)
+		if (&arena->shares[i][d->size] != d)
+			slab = ipcshare__depot_detach_empty(&arena->shares[i][d->size], 1);
+	pthread_mutex_unlock(&arena->lock);
+	return slab;
+}
+
 /* A slab more, if no other thread makes one already: then that one. Locked, but not meanwhile. */
 static int grow(struct ipcshare_arena *arena, struct ipcshare__depot *d)
 {
-	struct ipcshare__slab *slab = NULL;
+	struct ipcshare__slab *slab;
 	size_t wanted = d->bytes; /* twice as much in all: so there are few slabs, however many cells */
-	int err;
+	int err = 0;
 
 	if (d->growing) {
 		pthread_cond_wait(&d->grown, &d->lock);
@@ -79,7 +93,9 @@ static int grow(struct ipcshare_arena *arena, struct ipcshare__depot *d)
 	}
 	d->growing = true;
 	pthread_mutex_unlock(&d->lock);
-	err = ipcshare__arena_slab(arena, d, d->cell, wanted, &slab);
+	slab = take_over(arena, d);
+	if (!slab)
+		err = ipcshare__arena_slab(arena, d, d->cell, wanted, &slab);
 	pthread_mutex_lock(&d->lock);
 	if (!err)
 		add(d, slab);
@@ -189,23 +205,38 @@ int ipcshare__depot_take_many(struct ipcshare_arena *arena, struct ipcshare__dep
 
 /* ---- Give ---- */
 
-void ipcshare__depot_give(struct ipcshare_arena *arena, struct ipcshare__depot *d,
-			  const struct ipcshare__cell *cells, size_t n)
+static void leave(struct ipcshare__depot *d)
 {
-	pthread_mutex_lock(&d->lock);
-	for (size_t i = 0; i < n; i++)
-		put(d, ipcshare__arena_slab_at(arena, cells[i].ptr), cells[i].live);
-	if (n && d->growing)
+	if (d->growing)
 		pthread_cond_broadcast(&d->grown);
 	pthread_mutex_unlock(&d->lock);
 }
 
-struct ipcshare__slab *ipcshare__depot_detach_empty(struct ipcshare__depot *d)
+void ipcshare__depots_give(struct ipcshare_arena *arena, const struct ipcshare__cell *cells, size_t n)
+{
+	struct ipcshare__depot *d = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ipcshare__slab *slab = ipcshare__arena_slab_at(arena, cells[i].ptr);
+
+		if (slab->depot != d) { /* mostly all have one home */
+			if (d)
+				leave(d);
+			d = slab->depot;
+			pthread_mutex_lock(&d->lock);
+		}
+		put(d, slab, cells[i].live);
+	}
+	if (d)
+		leave(d);
+}
+
+struct ipcshare__slab *ipcshare__depot_detach_empty(struct ipcshare__depot *d, size_t most)
 {
 	struct ipcshare__slab *slab, *next, *list = NULL;
 
 	pthread_mutex_lock(&d->lock);
-	for (slab = d->first; slab; slab = next) {
+	for (slab = d->first; slab && most; slab = next) {
 		next = slab->next;
 		if (slab->nfree < slab->ncells)
 			continue;
@@ -216,6 +247,7 @@ struct ipcshare__slab *ipcshare__depot_detach_empty(struct ipcshare__depot *d)
 		d->nfree -= slab->nfree;
 		slab->next = list;
 		list = slab;
+		most--;
 	}
 	pthread_mutex_unlock(&d->lock);
 	return list;

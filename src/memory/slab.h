@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct ipcshare__depot;
 struct ipcshare__region;
 
 #define IPCSHARE__SIZE_OWN UINT32_MAX /* a slab for a single request: one cell */
@@ -33,6 +34,7 @@ struct ipcshare__slab {
 	uint32_t ncells;
 	uint32_t size; /* its number, or IPCSHARE__SIZE_OWN */
 	_Atomic uint8_t *live;
+	struct ipcshare__depot *depot; /* its home, but for SIZE_OWN: another one only while all is free */
 	/* The depot's lock is held. */
 	uint32_t nfree;
 	uint32_t from; /* the words before it have no free cell */

@@ -27,17 +27,15 @@ static uint32_t capacity_for(size_t cell)
 	return n < IPCSHARE__STASH_CELLS ? (uint32_t)n : IPCSHARE__STASH_CELLS;
 }
 
-static uint32_t bins_of(const struct ipcshare_arena *arena)
+uint32_t ipcshare__stash_sizes(unsigned shift)
 {
-	uint32_t n = ipcshare__size_for(arena->shift, IPCSHARE__STASH_CELL) + 1;
-
-	return n < arena->nsizes ? n : arena->nsizes;
+	return ipcshare__size_for(shift, IPCSHARE__STASH_CELL) + 1;
 }
 
 static size_t bytes_of(const struct ipcshare_arena *arena)
 {
 	return sizeof(struct ipcshare__stash) +
-	       bins_of(arena) * sizeof(((struct ipcshare__stash *)0)->cells[0]);
+	       arena->nkept * sizeof(((struct ipcshare__stash *)0)->cells[0]);
 }
 
 /* ---- Fill and drain ---- */
@@ -45,7 +43,7 @@ static size_t bytes_of(const struct ipcshare_arena *arena)
 bool ipcshare__stash_fill(struct ipcshare_arena *arena, struct ipcshare__stash *stash, uint32_t size,
 			  int *err)
 {
-	struct ipcshare__depot *depot = &arena->depots[size];
+	struct ipcshare__depot *depot = &stash->depots[size];
 	uint32_t n = ipcshare__depot_take(arena, depot, stash->cells[size],
 					  capacity_for(depot->cell) / 2, err);
 
@@ -62,14 +60,14 @@ static void drain(struct ipcshare_arena *arena, struct ipcshare__stash *stash, u
 
 	if (!go)
 		return;
-	ipcshare__depot_give(arena, &arena->depots[size], cells, go);
+	ipcshare__depots_give(arena, cells, go);
 	memmove(cells, cells + go, (n - go) * sizeof(cells[0]));
 	ipcshare__stash_set_count(stash, size, n - go);
 }
 
 void ipcshare__stash_drain(struct ipcshare_arena *arena, struct ipcshare__stash *stash, uint32_t size)
 {
-	uint32_t capacity = capacity_for(arena->depots[size].cell);
+	uint32_t capacity = capacity_for(stash->depots[size].cell);
 	int recalled = !atomic_load_explicit(&stash->bins[size].capacity, memory_order_relaxed);
 
 	atomic_store_explicit(&stash->bins[size].capacity, capacity, memory_order_relaxed);
@@ -93,6 +91,16 @@ static struct ipcshare__stash *stash_of(const struct ipcshare_arena *arena, cons
 	return stash;
 }
 
+/* The depots of the next share in turn; a new one while there may be more. */
+static struct ipcshare__depot *share_next(struct ipcshare_arena *arena)
+{
+	uint32_t i = arena->nstashes++ % arena->shares_max;
+
+	if (i >= arena->nshares && ipcshare__arena_share(arena, arena->nkept))
+		i = 0;
+	return arena->shares[i];
+}
+
 static struct ipcshare__stash *stash_new(struct ipcshare_arena *arena)
 {
 	struct ipcshare__stash *stash = mmap(NULL, bytes_of(arena), PROT_READ | PROT_WRITE,
@@ -104,11 +112,12 @@ static struct ipcshare__stash *stash_new(struct ipcshare_arena *arena)
 		munmap(stash, bytes_of(arena));
 		return NULL;
 	}
-	stash->nbins = bins_of(arena);
-	stash->most = arena->depots[stash->nbins - 1].cell;
+	stash->nbins = arena->nkept;
+	stash->depots = share_next(arena);
+	stash->most = stash->depots[stash->nbins - 1].cell;
 	stash->shift = arena->shift;
 	for (uint32_t size = 0; size < stash->nbins; size++)
-		stash->bins[size].capacity = capacity_for(arena->depots[size].cell);
+		stash->bins[size].capacity = capacity_for(stash->depots[size].cell);
 	stash->next = arena->stashes;
 	arena->stashes = stash;
 	return stash;

@@ -12,6 +12,7 @@
 #include "base/thread_local.h"
 #include "memory/slab.h"
 
+struct ipcshare__depot;
 struct ipcshare_arena;
 
 #define IPCSHARE__STASH_CELLS 128u /* of a size, at most */
@@ -31,6 +32,7 @@ struct ipcshare__stash {
 	size_t most; /* bytes of the largest cell kept here */
 	unsigned shift;
 	uint32_t nbins;
+	struct ipcshare__depot *depots; /* of its share */
 	struct ipcshare__bin bins[IPCSHARE__STASH_BINS];
 	_Alignas(64) struct ipcshare__cell cells[][IPCSHARE__STASH_CELLS]; /* of each bin */
 };
@@ -106,6 +108,7 @@ void ipcshare__stashes_recall(struct ipcshare_arena *arena);
 size_t ipcshare__stashes_count(const struct ipcshare_arena *arena, uint32_t size);
 
 /* For the arena's begin and end. */
+uint32_t ipcshare__stash_sizes(unsigned shift); /* that are kept */
 int ipcshare__stashes_open(struct ipcshare_arena *arena);
 void ipcshare__stashes_close(struct ipcshare_arena *arena);
 

@@ -97,6 +97,50 @@ static void threads_get_cells_of_their_own(void)
 	check_all_is_back();
 }
 
+static void *has_one(void *p)
+{
+	CHECK_STATUS(ipcshare_arena_alloc(arena, 100, p), 0);
+	return NULL;
+}
+
+static void threads_take_from_slabs_of_their_own(void)
+{
+	char *mine = arena_alloc(arena, 100), *other = NULL;
+	pthread_t thread;
+
+	REQUIRE_INT(pthread_create(&thread, NULL, has_one, &other), 0);
+	pthread_join(thread, NULL);
+	CHECK(other - mine >= 2 << 20 || mine - other >= 2 << 20, "%p and %p", (void *)mine,
+	      (void *)other);
+	CHECK_INT(arena_stats(arena).slabs, 2);
+	CHECK_STATUS(ipcshare_arena_free(arena, other), 0); /* to the slab it is from */
+	CHECK_STATUS(ipcshare_arena_free(arena, mine), 0);
+}
+
+static void *frees_many(void *arg)
+{
+	CHECK_STATUS(ipcshare_arena_free_many(arena, arg, 5000), 0);
+	return NULL;
+}
+
+static void an_empty_slab_of_others_is_taken_over(void)
+{
+	static void *p[5000];
+	char *other = NULL;
+	pthread_t thread;
+
+	REQUIRE_OK(ipcshare_arena_alloc_many(arena, 100, 5000, p)); /* this thread keeps none */
+	REQUIRE_INT(pthread_create(&thread, NULL, frees_many, p), 0);
+	pthread_join(thread, NULL); /* all went back to this thread's slab */
+	CHECK_INT(arena_stats(arena).kept_bytes, 0);
+	REQUIRE_INT(pthread_create(&thread, NULL, has_one, &other), 0);
+	pthread_join(thread, NULL);
+	CHECK_PTR(other, p[0]);
+	CHECK_INT(arena_stats(arena).slabs, 1);
+	arena_alloc(arena, 100); /* it is the other's now, and not empty */
+	CHECK_INT(arena_stats(arena).slabs, 2);
+}
+
 /* ---- To others ---- */
 
 #define BELT 64
@@ -405,6 +449,8 @@ static void trims_do_not_disturb_those_who_work(void)
 
 TEST_SUITE(arena_threads, start, stop,
 	TEST(threads_get_cells_of_their_own),
+	TEST(threads_take_from_slabs_of_their_own),
+	TEST(an_empty_slab_of_others_is_taken_over),
 	TEST(threads_free_each_others_buffers),
 	TEST(a_buffer_is_freed_once_however_many_try),
 	TEST(the_end_of_a_thread_brings_its_cells_back),
