@@ -128,11 +128,12 @@ IPCSHARE_API int ipcshare_op_allows(const struct ipcshare_op *op, enum ipcshare_
 
 /*
  * Small messages take one round in the memory of the group, in which every rank looks at all others
- * once. Long ones take one round for each 64 KiB of a rank's block (each 64 KiB of all blocks
- * together, where every rank has one for each other): one copy into shared memory, one out of it.
- * Blocks of 256 KiB and more are copied once, from where they lie to where they go, in three rounds,
- * if all that are given lie in allocations that were shared in this group by ipcshare_share(); not in
- * an alltoall in place. Only speed tells the difference.
+ * once; a few bytes travel beside the flag that the others wait for. Long ones take one round for each
+ * 64 KiB of a rank's block (each 64 KiB of all blocks together, where every rank has one for each other):
+ * one copy into shared memory, one out of it. Blocks of 64 KiB and more are copied once, from where they
+ * lie to where they go, or reduced there, in two or three rounds, if all that are given lie in allocations
+ * that were shared in this group by ipcshare_share(), and for reduce and allreduce the results do too; not
+ * in an alltoall or reduce_scatter in place, and not in a scan. Only speed tells the difference.
  */
 
 /** ipcshare_barrier - all ranks have come */
@@ -211,7 +212,7 @@ IPCSHARE_API int ipcshare_alltoallv(struct ipcshare_group *group, const void *se
  * @send IPCSHARE_IN_PLACE: what is to be reduced is in @recv, which is written over.
  *
  * Short messages take one round, and each rank reduces them for itself. Of long ones each rank
- * reduces a part, while the next 64 KiB are on the way; of a scan, what is of ranks up to itself.
+ * reduces a part; of a scan, what is of ranks up to itself.
  */
 
 /** ipcshare_reduce - the elements of all ranks, reduced, in @recv of @root; in place there only */
@@ -248,6 +249,105 @@ IPCSHARE_API int ipcshare_scan(struct ipcshare_group *group, const void *send, v
 IPCSHARE_API int ipcshare_exscan(struct ipcshare_group *group, const void *send, void *recv,
 				 size_t count, enum ipcshare_type type,
 				 const struct ipcshare_op *op);
+
+/* ---- Started, and ended later ---------------------------------------------------------------- */
+
+/*
+ * Each collective has a form that starts it and comes back. Its arguments, and what they point to, must
+ * stay as they are until it is over. The calls of a group, of both forms, are made in the order in which
+ * they are started, one after the other; all ranks must start them in the same order. One that does not
+ * return the request comes back when all calls before it are over and so is it.
+ *
+ * Nothing happens behind the caller's back: a call gets on while a rank starts, tests or waits for one of
+ * the group, and while it makes another collective call of the group. So compute and test in turn.
+ *
+ * A request must be tested until it is done, or waited for; ipcshare_group_free() is ERR_BUSY before that.
+ * After ipcshare_abandon() both say so, and give back the request.
+ *
+ * Return: 0, and *@request is to be ended; or the caller's own faults, as of all collectives. Faults of the
+ *         arguments come with the end. If there is no memory or no @request, the call fails at once, on all
+ *         ranks: here that is what the start returns.
+ * Cost: an allocation; a test without news reads a line of each peer.
+ */
+struct ipcshare_request;
+
+/**
+ * ipcshare_request_test - get on as far as possible without waiting
+ * @request: set to NULL when it is done; NULL is done
+ * @done: 1 or 0. It may take any number of tests: they know no deadline, but do notice peers that die
+ *
+ * Return: 0; if done, what the collective returns.
+ */
+IPCSHARE_API int ipcshare_request_test(struct ipcshare_request **request, int *done);
+
+/**
+ * ipcshare_request_wait - wait until it is done; NULL is done
+ *
+ * Return: what the collective returns. Each round has the deadline of all collectives, from the moment the
+ *         rank waits for it.
+ */
+IPCSHARE_API int ipcshare_request_wait(struct ipcshare_request **request);
+
+IPCSHARE_API int ipcshare_barrier_start(struct ipcshare_group *group,
+					struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_bcast_start(struct ipcshare_group *group, void *buf, size_t count,
+				      enum ipcshare_type type, int root,
+				      struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_allgather_start(struct ipcshare_group *group, const void *send,
+					  void *recv, size_t count, enum ipcshare_type type,
+					  struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_allgatherv_start(struct ipcshare_group *group, const void *send,
+					   void *recv, const size_t *counts, const size_t *displs,
+					   enum ipcshare_type type,
+					   struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_gather_start(struct ipcshare_group *group, const void *send, void *recv,
+				       size_t count, enum ipcshare_type type, int root,
+				       struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_gatherv_start(struct ipcshare_group *group, const void *send,
+					size_t count, void *recv, const size_t *counts,
+					const size_t *displs, enum ipcshare_type type, int root,
+					struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_scatter_start(struct ipcshare_group *group, const void *send, void *recv,
+					size_t count, enum ipcshare_type type, int root,
+					struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_scatterv_start(struct ipcshare_group *group, const void *send,
+					 const size_t *counts, const size_t *displs, void *recv,
+					 size_t count, enum ipcshare_type type, int root,
+					 struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_alltoall_start(struct ipcshare_group *group, const void *send, void *recv,
+					 size_t count, enum ipcshare_type type,
+					 struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_alltoallv_start(struct ipcshare_group *group, const void *send,
+					  const size_t *send_counts, const size_t *send_displs,
+					  void *recv, const size_t *recv_counts,
+					  const size_t *recv_displs, enum ipcshare_type type,
+					  struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_reduce_start(struct ipcshare_group *group, const void *send, void *recv,
+				       size_t count, enum ipcshare_type type,
+				       const struct ipcshare_op *op, int root,
+				       struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_allreduce_start(struct ipcshare_group *group, const void *send,
+					  void *recv, size_t count, enum ipcshare_type type,
+					  const struct ipcshare_op *op,
+					  struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_reduce_scatter_start(struct ipcshare_group *group, const void *send,
+					       void *recv, const size_t *counts,
+					       enum ipcshare_type type,
+					       const struct ipcshare_op *op,
+					       struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_reduce_scatter_block_start(struct ipcshare_group *group, const void *send,
+						     void *recv, size_t count,
+						     enum ipcshare_type type,
+						     const struct ipcshare_op *op,
+						     struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_scan_start(struct ipcshare_group *group, const void *send, void *recv,
+				     size_t count, enum ipcshare_type type,
+				     const struct ipcshare_op *op,
+				     struct ipcshare_request **request);
+IPCSHARE_API int ipcshare_exscan_start(struct ipcshare_group *group, const void *send, void *recv,
+				       size_t count, enum ipcshare_type type,
+				       const struct ipcshare_op *op,
+				       struct ipcshare_request **request);
 
 #ifdef __cplusplus
 }

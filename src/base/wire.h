@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 4u
+#define IPCSHARE__LAYOUT 5u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -228,10 +228,10 @@ struct ipcshare__wire_header {
 	uint32_t flags;
 	uint64_t value; /* share, update: bytes of the blob that follows; verdict: failures;
 			 * set_free: serial; barrier and later: bytes of the longest block */
-	uint32_t check; /* over all bytes before it */
+	uint32_t check; /* over all bytes before it; 0 in the collectives of ipcshare_coll.h */
 	uint32_t pad;
 };
-_Static_assert(sizeof(struct ipcshare__wire_header) == 40, "wire layout"); /* < IPCSHARE__SLOT_BODY */
+_Static_assert(sizeof(struct ipcshare__wire_header) == 40, "wire layout");
 
 /* With IPCSHARE_CHECK, before the first bytes of a collective; behind it, for each rank: */
 struct ipcshare__wire_args {
@@ -254,13 +254,15 @@ _Static_assert(sizeof(struct ipcshare__wire_lens) == 16, "wire layout");
 enum ipcshare__call_flags {
 	IPCSHARE__CALL_CHECKED = 1, /* IPCSHARE_CHECK is set */
 	IPCSHARE__CALL_OFFERS = 2,
+	IPCSHARE__CALL_LONG = 4, /* too long, as the sender sees it, for the way of a single round */
 };
 struct ipcshare__wire_offer {
 	struct ipcshare__wire_descriptor at;
-	uint32_t read_only; /* how the region was shared */
+	struct ipcshare__wire_descriptor to; /* where what others have for it may be written; length 0: nowhere */
+	uint32_t read_only; /* how the region of @at was shared */
 	uint32_t pad;
 };
-_Static_assert(sizeof(struct ipcshare__wire_offer) == 24, "wire layout");
+_Static_assert(sizeof(struct ipcshare__wire_offer) == 40, "wire layout");
 
 /* Sent only after somebody failed: the detail of each rank. */
 struct ipcshare__wire_detail {
@@ -275,9 +277,26 @@ struct ipcshare__wire_detail {
 _Static_assert(sizeof(struct ipcshare__wire_detail) == 568, "wire layout");
 
 /*
- * Of each rank in each group: written by its owner, read by all others. Behind it stand two slots of
- * IPCSHARE__SLOT bytes each, for what the owner has to say in odd and in even rounds; it writes one before
- * it posts the round, and leaves it alone until all have posted the next.
+ * What a rank says in a round. The first line is all that a short call takes from one core to another: it
+ * carries the flag that the others wait for, the header, and the bytes, if they are few.
+ */
+#define IPCSHARE__SLOT ((size_t)64 << 10)
+struct ipcshare__slot {
+	uint64_t round; /* that what follows belongs to; stored last. The peers wait for it, and sleep on
+			 * its low half */
+	struct ipcshare__wire_header header; /* or in its place what an exchange without one has to say */
+	unsigned char few[IPCSHARE__LINE - 48]; /* what follows a header */
+	unsigned char body[IPCSHARE__SLOT - IPCSHARE__LINE]; /* or here */
+};
+_Static_assert(offsetof(struct ipcshare__slot, few) == 48, "beside the flag, in 64 bytes");
+_Static_assert(sizeof(struct ipcshare__slot) == IPCSHARE__SLOT, "wire layout");
+#define IPCSHARE__SLOT_BODY offsetof(struct ipcshare__slot, body)
+#define IPCSHARE__SLOT_MOST (IPCSHARE__SLOT - offsetof(struct ipcshare__slot, header)) /* without a header */
+
+/*
+ * Of each rank in each group: written by its owner, read by all others. Behind it stand two slots, for odd
+ * and for even rounds; the owner writes one before it posts the round, and leaves it alone until all have
+ * posted the next.
  */
 struct ipcshare__control {
 	/* line 0: written once, before the key is sent */
@@ -286,8 +305,9 @@ struct ipcshare__control {
 	uint32_t rank;
 	uint32_t nranks;
 	uint8_t pad0[IPCSHARE__LINE - 16];
-	/* line 1: the owner stores; the peers wait for it, and sleep on the low half of round */
-	uint64_t round; /* serial of the exchange the owner has entered */
+	/* line 1: the owner stores, the peers look at it in every round: written when it ends, and before the
+	 * ranks have met, when rounds go over the bootstrap */
+	uint64_t round; /* serial of the exchange the owner has entered then */
 	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
 	int64_t because_of; /* the rank concerned, written before gave_up; -1 none but the owner */
 	uint64_t unfinished; /* the exchange it left before all had entered, 0 none; as because_of */
@@ -299,9 +319,7 @@ struct ipcshare__control {
 _Static_assert(offsetof(struct ipcshare__control, round) == IPCSHARE__LINE, "own line");
 _Static_assert(offsetof(struct ipcshare__control, asleep) == 2 * IPCSHARE__LINE, "own line");
 _Static_assert(sizeof(struct ipcshare__control) == 3 * IPCSHARE__LINE, "wire layout");
+#define IPCSHARE__CONTROL_SIZE (sizeof(struct ipcshare__control) + 2 * sizeof(struct ipcshare__slot))
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");
-#define IPCSHARE__SLOT ((size_t)64 << 10)
-#define IPCSHARE__SLOT_BODY 64 /* of a slot that begins with a header: where its bytes do */
-#define IPCSHARE__CONTROL_SIZE (sizeof(struct ipcshare__control) + 2 * IPCSHARE__SLOT)
 
 #endif

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "coll/forms.h"
 #include "coll/transfer.h"
 
-int ipcshare_barrier(struct ipcshare_group *group)
+static int barrier(struct ipcshare__call *c, struct ipcshare_group *group)
 {
-	struct ipcshare__call c;
-	int err = ipcshare__call_begin(&c, group, IPCSHARE__COLL_BARRIER, IPCSHARE_INT8);
-	struct ipcshare__layout none = { .only = IPCSHARE__NOBODY };
+	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_BARRIER, IPCSHARE_INT8);
 
-	return err ? err : ipcshare__transfer(&(struct ipcshare__transfer){ .call = &c, .out = none,
-									    .in = none });
+	if (err)
+		return err;
+	c->moves = ipcshare__transfer;
+	c->out.only = c->in.only = IPCSHARE__NOBODY;
+	return 0;
 }
+
+IPCSHARE__FORMS(barrier, (struct ipcshare_group *group), group)

@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "coll/direct.h"
+
+/* ---- Its arguments ---- */
 
 int ipcshare__call_begin(struct ipcshare__call *c, struct ipcshare_group *group,
 			 enum ipcshare__collective which, enum ipcshare_type type)
@@ -19,8 +22,6 @@ int ipcshare__call_begin(struct ipcshare__call *c, struct ipcshare_group *group,
 					   "there is no type %d", (int)type);
 	return 0;
 }
-
-/* ---- Faults ---- */
 
 void ipcshare__call_root(struct ipcshare__call *c, int root)
 {
@@ -93,15 +94,41 @@ int ipcshare__call_too_many(const struct ipcshare__call *c)
 			      c->group->size);
 }
 
-/* ---- The first round ---- */
+/* ---- Making it ---- */
+
+int ipcshare__call_first(struct ipcshare__call *c)
+{
+	return c->group->ctx->config.check ? ipcshare__call_check(c) : c->moves(c);
+}
+
+int ipcshare__call_run(struct ipcshare__call *c)
+{
+	int err;
+
+	ipcshare__group_drain(c->group);
+	err = ipcshare__call_first(c);
+	while (err >= 0 && c->next) {
+		err = ipcshare__exchange_barrier(c->group);
+		if (!err)
+			err = c->next(c);
+	}
+	ipcshare__call_end(c);
+	return err < 0 ? err : 0;
+}
+
+void ipcshare__call_end(struct ipcshare__call *c)
+{
+	if (c->direct)
+		ipcshare__direct_end(c);
+}
 
 void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
 {
 	uint32_t flags = (c->group->ctx->config.check ? IPCSHARE__CALL_CHECKED : 0) |
-			 (c->offers ? IPCSHARE__CALL_OFFERS : 0);
+			 (c->offers ? IPCSHARE__CALL_OFFERS : 0) | (c->is_long ? IPCSHARE__CALL_LONG : 0);
 
 	ipcshare__header_fill(c->group, c->which, c->status, flags, most, &c->header);
-	memcpy(ipcshare__board_slot(c->group), &c->header, sizeof(c->header));
+	ipcshare__board_slot(c->group)->header = c->header;
 }
 
 /* They don't make as many rounds. */
@@ -113,35 +140,57 @@ static int check_differs(struct ipcshare_group *g, int rank)
 	return ipcshare__exchange_quit(g, IPCSHARE_ERR_MISMATCH);
 }
 
+static int hear_of(struct ipcshare__call *c, int rank, struct ipcshare__wire_header *h)
+{
+	int err;
+
+	*h = ipcshare__board_read(c->group, rank)->header;
+	err = ipcshare__header_check(c->group, &c->header, h, rank);
+	if (!err && (h->flags ^ c->header.flags) & IPCSHARE__CALL_CHECKED)
+		err = check_differs(c->group, rank);
+	return err;
+}
+
+static int hear_why(struct ipcshare__call *c)
+{
+	return ipcshare__details_hear(c->group);
+}
+
 int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 {
 	struct ipcshare__wire_header h;
-	bool failed = false, bytes = false, offers = false;
+	bool failed = false, bytes = false;
 
 	*most = 0;
+	c->some_offer = false;
 	for (int r = 0; r < c->group->size; r++) {
-		int err;
+		int err = hear_of(c, r, &h);
 
-		memcpy(&h, ipcshare__board_read(c->group, r), sizeof(h));
-		err = ipcshare__header_check(c->group, &c->header, &h, r);
-		if (!err && (h.flags ^ c->header.flags) & IPCSHARE__CALL_CHECKED)
-			err = check_differs(c->group, r);
 		if (err)
 			return err;
 		failed |= h.status != 0;
 		*most = h.value > *most ? h.value : *most;
-		offers |= (h.flags & IPCSHARE__CALL_OFFERS) != 0;
+		c->is_long |= (h.flags & IPCSHARE__CALL_LONG) != 0;
+		c->some_offer |= h.value && (h.flags & IPCSHARE__CALL_OFFERS);
 		bytes |= h.value && !(h.flags & IPCSHARE__CALL_OFFERS);
 	}
-	c->all_offer = offers && !bytes;
-	c->some_offer = offers;
-	return failed ? ipcshare__agree_on_failure(c->group, c->status) : 0;
+	c->all_offer = c->some_offer && !bytes;
+	if (failed) {
+		ipcshare__detail_say(c->group, c->status);
+		c->next = hear_why;
+	}
+	return failed;
 }
 
 /* ---- Reducing ---- */
 
 /* So much of the result stays in the first cache while all ranks are gone through. */
 #define FOLD_STEP ((size_t)8 << 10)
+
+static const char *bytes_of(const struct ipcshare__call *c, int rank, size_t at)
+{
+	return (const char *)ipcshare__board_read(c->group, rank) + at;
+}
 
 void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, size_t len, int first,
 			 int last)
@@ -150,9 +199,8 @@ void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, s
 		size_t n = len - done < FOLD_STEP ? len - done : FOLD_STEP;
 		char *to = (char *)acc + done;
 
-		memcpy(to, ipcshare__board_read(c->group, first) + at + done, n);
+		memcpy(to, bytes_of(c, first, at + done), n);
 		for (int r = first + 1; r < last; r++)
-			ipcshare__fold(&c->fold, to, ipcshare__board_read(c->group, r) + at + done,
-				       n / c->size);
+			ipcshare__fold(&c->fold, to, bytes_of(c, r, at + done), n / c->size);
 	}
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One call of a collective. Arguments that are wrong on one rank must fail the call on all, so a
- * fault is noted, and told in the first round; only a group that is not alive ends it at once.
+ * One call of a collective: what it was called with, and how far it is. It goes from round to round of
+ * the group's board, so that it can be left between two rounds and taken up again. Arguments that are
+ * wrong on one rank must fail the call on all, so a fault is noted, and told in the first round; only a
+ * group that is not alive ends it at once.
  */
 #ifndef IPCSHARE_COLL_CALL_H
 #define IPCSHARE_COLL_CALL_H
@@ -12,25 +14,48 @@
 #include "coll/layout.h"
 #include "group/board.h"
 
+struct ipcshare__call;
+
+/*
+ * What is to be done between two rounds: read the slots of the one that is over, write our own for the
+ * next. Negative: the call has failed. Else the call's next is what comes after the next round; NULL: it is
+ * over.
+ */
+typedef int ipcshare__step(struct ipcshare__call *call);
+
+/* May be moved while it has no step. */
 struct ipcshare__call {
+	/* What it was called with */
 	struct ipcshare_group *group;
 	enum ipcshare__collective which;
 	enum ipcshare_type type;
 	size_t size; /* of an element */
 	int root; /* -1: there is none */
 	struct ipcshare__fold fold; /* .op NULL: it reduces nothing */
-	int status; /* the first fault of this rank's arguments, with its detail as the last error */
-	bool offers; /* what follows the header is an offer (direct.h) */
-	bool some_offer, all_offer; /* as heard: of those that have bytes */
-	struct ipcshare__wire_header header; /* of this rank, once it was said */
+	int first, last; /* of the ranks whose blocks are reduced, and behind it */
+	bool to_each; /* a block for each rank; else one for all that want it */
+	bool own; /* this rank's own block is to go from out to in; else it is there */
+	struct ipcshare__layout out, in; /* what this rank gives, and what it wants of each */
+	int status; /* the first fault of these, with its detail as the last error */
+
+	/* How far it is */
+	ipcshare__step *moves; /* the first step that moves bytes */
+	ipcshare__step *next;
+	struct ipcshare__wire_header header; /* of this rank, as it was said last */
+	uint64_t most; /* bytes of the longest block of all ranks */
+	uint64_t done; /* of these, the bytes that are where they belong, or on their way in a slot */
+	size_t lane; /* bytes that a slot has for one rank, once there are more than a few */
+	bool is_long; /* some rank does not take the short way */
+	bool offers, some_offer, all_offer; /* as said, and as heard of those that have bytes (direct.h) */
+	struct ipcshare__direct *direct; /* NULL: nothing is held */
+	ipcshare__step *otherwise; /* if not all can go that way */
 };
+
+/* ---- Its arguments ---- */
 
 /* 0, or the fault of the handle. */
 int ipcshare__call_begin(struct ipcshare__call *call, struct ipcshare_group *group,
 			 enum ipcshare__collective which, enum ipcshare_type type);
-
-/* ---- Faults ---- */
-
 void ipcshare__call_root(struct ipcshare__call *call, int root);
 bool ipcshare__call_is_root(const struct ipcshare__call *call);
 void ipcshare__call_op(struct ipcshare__call *call, const struct ipcshare_op *op);
@@ -40,26 +65,27 @@ struct ipcshare__layout ipcshare__call_block(struct ipcshare__call *call, const 
 /* A block of each rank; @displs may be NULL where the blocks follow each other. */
 struct ipcshare__layout ipcshare__call_blocks(struct ipcshare__call *call, const void *ptr,
 					      const size_t *counts, const size_t *displs);
-
 /* A slot has no room for an element of each rank. */
 int ipcshare__call_too_many(const struct ipcshare__call *call);
 
-/* ---- The first round ---- */
+/* ---- Making it ---- */
+
+/* To its end. */
+int ipcshare__call_run(struct ipcshare__call *call);
+/* The step that begins it: with IPCSHARE_CHECK another round comes first (check.c). */
+int ipcshare__call_first(struct ipcshare__call *call);
+int ipcshare__call_check(struct ipcshare__call *call);
+/* Whatever became of it. */
+void ipcshare__call_end(struct ipcshare__call *call);
 
 /* Write the header into the next slot. @most: bytes of this rank's longest block. */
 void ipcshare__call_say(struct ipcshare__call *call, uint64_t most);
 /*
- * After the round: do all make the same call, with arguments that are right? @most is set to the
- * bytes of the longest block of all, so that all ranks do as many rounds.
+ * After that round: do all make the same call, with arguments that are right? 0, and *@most is what the one
+ * with the most said; 1 some rank's are wrong, and the step must end with that, for the next round tells
+ * why; or the fault.
  */
 int ipcshare__call_hear(struct ipcshare__call *call, uint64_t *most);
-
-/*
- * A round before it, with IPCSHARE_CHECK: do the arguments of all ranks fit together? All find the
- * same. @to_each: a block for each rank, else one for all.
- */
-int ipcshare__call_check(struct ipcshare__call *call, bool to_each, const struct ipcshare__layout *out,
-			 const struct ipcshare__layout *in);
 
 /* ---- Reducing ---- */
 

@@ -21,17 +21,16 @@ static uint64_t wants(const struct ipcshare__layout *in, int rank)
 	return ipcshare__layout_len(in, rank);
 }
 
-static void show(const struct ipcshare__call *c, bool to_each, const struct ipcshare__layout *out,
-		 const struct ipcshare__layout *in)
+static void show(const struct ipcshare__call *c)
 {
 	struct ipcshare__wire_args args = { (uint32_t)c->type, op_of(c), c->root, 0 };
-	unsigned char *slot = ipcshare__board_slot(c->group) + IPCSHARE__SLOT_BODY;
+	unsigned char *slot = ipcshare__board_slot(c->group)->body;
 
 	memcpy(slot, &args, sizeof(args));
 	slot += sizeof(args);
 	for (int r = 0; r < c->group->size; r++) {
 		struct ipcshare__wire_lens lens = {
-			ipcshare__layout_len(out, to_each ? r : c->group->rank), wants(in, r),
+			ipcshare__layout_len(&c->out, c->to_each ? r : c->group->rank), wants(&c->in, r),
 		};
 
 		memcpy(slot + (size_t)r * sizeof(lens), &lens, sizeof(lens));
@@ -42,7 +41,7 @@ static struct ipcshare__wire_args args_of(const struct ipcshare__call *c, int ra
 {
 	struct ipcshare__wire_args args;
 
-	memcpy(&args, ipcshare__board_read(c->group, rank) + IPCSHARE__SLOT_BODY, sizeof(args));
+	memcpy(&args, ipcshare__board_read(c->group, rank)->body, sizeof(args));
 	return args;
 }
 
@@ -50,8 +49,8 @@ static struct ipcshare__wire_lens lens_of(const struct ipcshare__call *c, int ra
 {
 	struct ipcshare__wire_lens lens;
 
-	memcpy(&lens, ipcshare__board_read(c->group, rank) + IPCSHARE__SLOT_BODY +
-		      sizeof(struct ipcshare__wire_args) + (size_t)other * sizeof(lens), sizeof(lens));
+	memcpy(&lens, ipcshare__board_read(c->group, rank)->body + sizeof(struct ipcshare__wire_args) +
+		      (size_t)other * sizeof(lens), sizeof(lens));
 	return lens;
 }
 
@@ -120,22 +119,25 @@ static int compare(const struct ipcshare__call *c)
 	return err;
 }
 
-int ipcshare__call_check(struct ipcshare__call *c, bool to_each, const struct ipcshare__layout *out,
-			 const struct ipcshare__layout *in)
+static int after_show(struct ipcshare__call *c)
 {
 	uint64_t most;
-	int err;
+	int err = ipcshare__call_hear(c, &most);
 
-	if (!c->group->ctx->config.check)
-		return 0;
-	if (!c->status && (size_t)c->group->size * sizeof(struct ipcshare__wire_lens) >
-				  IPCSHARE__SLOT - 2 * IPCSHARE__SLOT_BODY)
+	if (!err)
+		err = compare(c);
+	return err ? err : c->moves(c);
+}
+
+int ipcshare__call_check(struct ipcshare__call *c)
+{
+	size_t room = sizeof(ipcshare__board_slot(c->group)->body) - sizeof(struct ipcshare__wire_args);
+
+	if (!c->status && (size_t)c->group->size * sizeof(struct ipcshare__wire_lens) > room)
 		c->status = ipcshare__call_too_many(c);
 	ipcshare__call_say(c, 0);
 	if (!c->status)
-		show(c, to_each, out, in);
-	err = ipcshare__exchange_barrier(c->group);
-	if (!err)
-		err = ipcshare__call_hear(c, &most);
-	return err ? err : compare(c);
+		show(c);
+	c->next = after_show;
+	return 0;
 }

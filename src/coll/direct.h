@@ -1,31 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Long blocks that lie in regions which the group shares: the others copy from there, once, instead of
- * through the slots. In the first round each rank says where its blocks are; in the second whether
- * it could map those of the others; in the last that it has read them.
+ * Long blocks that lie in regions which the group shares go from there to where they belong, once,
+ * instead of through the slots. In the first round each rank says where its buffers are; in the second that
+ * it has done its part, or could not map those of the others. What is reduced takes a round between
+ * these.
  */
 #ifndef IPCSHARE_COLL_DIRECT_H
 #define IPCSHARE_COLL_DIRECT_H
 
-#include "coll/transfer.h"
+#include "coll/call.h"
 
 /* Bytes of the longest block from which on the rounds cost less than another copy. */
-#define IPCSHARE__DIRECT_LEAST ((size_t)256 << 10)
+#define IPCSHARE__DIRECT_LEAST ((size_t)64 << 10)
 
-struct ipcshare__direct {
-	const struct ipcshare__transfer *transfer;
-	struct ipcshare__region *region; /* that our blocks lie in, held; NULL: they don't, or are short */
-	struct ipcshare__mapping **mappings; /* by rank: where we read from, held */
-};
-
-/* Hold what can be offered; @most: bytes of our longest block. True: offer it, instead of bytes. */
-bool ipcshare__direct_offer(struct ipcshare__direct *direct, const struct ipcshare__transfer *transfer,
-			    uint64_t most);
 /*
- * After the first round. *@done: the blocks are in place. Else some rank could not, and they must go
- * through the slots from the start.
+ * Hold what can be offered. @gives, @takes: bytes of our longest block, and of the longest for us. True: it is
+ * in the next slot, where bytes would be.
  */
-int ipcshare__direct_run(struct ipcshare__direct *direct, bool *done);
-void ipcshare__direct_end(struct ipcshare__direct *direct);
+bool ipcshare__direct_offer(struct ipcshare__call *call, uint64_t gives, uint64_t takes);
+/* A step, after all have offered. If some rank can't map what it needs, @otherwise is the next. */
+int ipcshare__direct(struct ipcshare__call *call, ipcshare__step *otherwise);
+void ipcshare__direct_end(struct ipcshare__call *call);
 
 #endif

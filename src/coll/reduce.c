@@ -1,142 +1,190 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Reduce and allreduce. What is short, every rank that wants it reduces for itself, after one round.
- * What is long goes in windows of as many parts as there are ranks: each reduces its part of a
- * window, straight into its next slot, where the others find it beside the next window.
+ * What is long, and not reduced where it lies (direct.h), goes in windows of as many parts as there are
+ * ranks: each reduces its part of a window, straight into its next slot, where the others find it beside
+ * the next window.
  */
 #include <string.h>
 
-#include "coll/call.h"
+#include "coll/direct.h"
+#include "coll/forms.h"
 
-#define BODY (IPCSHARE__SLOT - IPCSHARE__SLOT_BODY)
+#define BODY sizeof(((struct ipcshare__slot *)NULL)->body)
+#define FEW sizeof(((struct ipcshare__slot *)NULL)->few)
 #define SHORT 2048 /* bytes: reading so much of each rank costs less than another round */
 
-struct reduction {
-	struct ipcshare__call *call;
-	struct ipcshare__layout out;
-	const char *send;
-	char *recv; /* NULL: the result is not for this rank */
-	size_t len; /* bytes */
-	size_t part, window; /* bytes; a slot holds a window, and behind it a part */
-};
+/* ---- Windows: the call's lane is a part ---- */
 
-static size_t part_len(const struct reduction *r, uint64_t first)
+static size_t len_of(const struct ipcshare__call *c)
 {
-	return first >= r->len ? 0 : r->len - first < r->part ? r->len - (size_t)first : r->part;
+	return c->status ? 0 : ipcshare__layout_len(&c->out, c->group->rank);
 }
 
-static void write_window(const struct reduction *r, uint64_t first)
+static char *recv_of(const struct ipcshare__call *c) /* NULL: the result is not for this rank */
 {
-	unsigned char *slot = ipcshare__board_slot(r->call->group) + IPCSHARE__SLOT_BODY;
-	size_t n = first >= r->len ? 0 : r->len - first < r->window ? r->len - (size_t)first : r->window;
+	return ipcshare__layout_len(&c->in, c->group->rank) ? c->in.base : NULL;
+}
 
-	if (n && !r->call->status)
-		memcpy(slot, r->send + first, n);
+static size_t window_of(const struct ipcshare__call *c)
+{
+	return c->lane * (size_t)c->group->size;
+}
+
+static size_t piece(const struct ipcshare__call *c, uint64_t first, size_t most)
+{
+	size_t len = len_of(c);
+
+	return first >= len ? 0 : len - first < most ? len - (size_t)first : most;
+}
+
+static void write_window(const struct ipcshare__call *c, uint64_t first)
+{
+	size_t n = piece(c, first, window_of(c));
+
+	if (n)
+		memcpy(ipcshare__board_slot(c->group)->body, c->out.base + first, n);
 }
 
 /* This rank's part of the window that is in the slots. */
-static void reduce_part(const struct reduction *r, uint64_t first)
+static void reduce_part(const struct ipcshare__call *c)
 {
-	const struct ipcshare_group *g = r->call->group;
-	size_t at = (size_t)g->rank * r->part;
+	size_t at = (size_t)c->group->rank * c->lane;
 
-	ipcshare__call_fold(r->call, ipcshare__board_slot(r->call->group) + IPCSHARE__SLOT_BODY + r->window,
-			    IPCSHARE__SLOT_BODY + at, part_len(r, first + at), 0, g->size);
+	ipcshare__call_fold(c, ipcshare__board_slot(c->group)->body + window_of(c), IPCSHARE__SLOT_BODY + at,
+			    piece(c, c->done + at, c->lane), 0, c->group->size);
 }
 
 /* The parts of all, of the window before the one that is in the slots. */
-static void read_parts(const struct reduction *r, uint64_t first)
+static void read_parts(const struct ipcshare__call *c)
 {
-	const struct ipcshare_group *g = r->call->group;
+	const struct ipcshare_group *g = c->group;
+	char *recv = recv_of(c);
 
-	for (int i = 0; i < g->size && r->recv; i++) {
+	for (int i = 0; i < g->size && recv; i++) {
 		int rank = (g->rank + i) % g->size;
-		uint64_t at = first + (size_t)rank * r->part;
-		size_t n = part_len(r, at);
+		uint64_t at = c->done + (size_t)rank * c->lane;
+		size_t n = piece(c, at, c->lane);
 
 		if (n)
-			memcpy(r->recv + at,
-			       ipcshare__board_read(g, rank) + IPCSHARE__SLOT_BODY + r->window, n);
+			memcpy(recv + at, ipcshare__board_read(g, rank)->body + window_of(c), n);
 	}
 }
 
-static int reduce_long(const struct reduction *r, uint64_t most)
+/* ---- The steps ---- */
+
+static int after_window(struct ipcshare__call *c);
+
+/* The window at @done is in the slots. */
+static int reduce_window(struct ipcshare__call *c)
 {
-	int err = 0;
-
-	for (uint64_t first = 0; !err; first += r->window) {
-		if (first)
-			read_parts(r, first - r->window);
-		if (first >= most)
-			return 0;
-		reduce_part(r, first);
-		write_window(r, first + r->window);
-		err = ipcshare__exchange_barrier(r->call->group);
-	}
-	return err;
-}
-
-static int reduce(struct reduction *r)
-{
-	struct ipcshare__call *c = r->call;
-	size_t part = BODY / ((size_t)c->group->size + 1);
-	uint64_t most;
-	int err;
-
-	r->part = part >= 64 ? part / 64 * 64 : part / 16 * 16;
-	r->window = r->part * (size_t)c->group->size;
-	if (!c->status && !r->part)
-		c->status = ipcshare__call_too_many(c);
-	err = ipcshare__call_check(c, false, &r->out, &r->out);
-	if (err)
-		return err;
-	ipcshare__call_say(c, c->status ? 0 : r->len);
-	write_window(r, 0);
-	err = ipcshare__exchange_barrier(c->group);
-	if (!err)
-		err = ipcshare__call_hear(c, &most);
-	if (err || (most <= SHORT && !r->recv))
-		return err;
-	if (most > SHORT)
-		return reduce_long(r, most);
-	ipcshare__call_fold(c, r->recv, IPCSHARE__SLOT_BODY, r->len, 0, c->group->size);
+	reduce_part(c);
+	write_window(c, c->done + window_of(c));
+	c->next = after_window;
 	return 0;
 }
 
-/* @recv NULL: not for this rank. In place, what is to be reduced lies there. */
-static int begin(struct ipcshare__call *c, const void *send, void *recv, bool wants, size_t count,
-		 const struct ipcshare_op *op)
+static int after_window(struct ipcshare__call *c)
 {
-	struct reduction r = { .call = c };
+	read_parts(c);
+	c->done += window_of(c);
+	if (c->done < c->most)
+		return reduce_window(c);
+	c->next = NULL;
+	return 0;
+}
+
+static int again(struct ipcshare__call *c)
+{
+	write_window(c, 0);
+	c->next = reduce_window;
+	return 0;
+}
+
+static size_t short_at(uint64_t len)
+{
+	return len <= FEW ? offsetof(struct ipcshare__slot, few) : IPCSHARE__SLOT_BODY;
+}
+
+static int after_first(struct ipcshare__call *c)
+{
+	int err = ipcshare__call_hear(c, &c->most);
+	char *recv = recv_of(c);
+
+	if (err)
+		return err;
+	if (c->all_offer)
+		return ipcshare__direct(c, again);
+	if (c->some_offer)
+		return again(c);
+	if (c->is_long)
+		return reduce_window(c);
+	if (recv)
+		ipcshare__call_fold(c, recv, short_at(c->most), len_of(c), 0, c->group->size);
+	c->next = NULL;
+	return 0;
+}
+
+static int first(struct ipcshare__call *c)
+{
+	size_t part = BODY / ((size_t)c->group->size + 1), len;
+
+	c->lane = part >= 64 ? part / 64 * 64 : part / 16 * 16;
+	if (!c->status && !c->lane)
+		c->status = ipcshare__call_too_many(c);
+	len = len_of(c);
+	c->is_long = len > SHORT;
+	c->offers = ipcshare__direct_offer(c, len, c->status ? 0 : ipcshare__layout_len(&c->in, c->group->rank));
+	ipcshare__call_say(c, len);
+	if (len <= FEW)
+		memcpy(ipcshare__board_slot(c->group)->few, len ? c->out.base : "", len);
+	else if (!c->offers)
+		write_window(c, 0);
+	c->next = after_first;
+	return 0;
+}
+
+/* ---- The calls ---- */
+
+/* In place, what is to be reduced lies at @recv, of who @wants the result. */
+static void reduce_arrays(struct ipcshare__call *c, const void *send, void *recv, bool wants, size_t count,
+			  const struct ipcshare_op *op)
+{
+	int me = c->group->rank;
 
 	ipcshare__call_op(c, op);
 	if (wants && send == IPCSHARE_IN_PLACE)
 		send = recv;
-	r.out = ipcshare__call_block(c, send, count, c->group->rank);
-	ipcshare__call_block(c, recv, count, wants ? c->group->rank : IPCSHARE__NOBODY);
-	r.send = send;
-	r.recv = wants ? recv : NULL;
-	r.len = c->status ? 0 : count * c->size;
-	return reduce(&r);
+	c->moves = first;
+	c->out = ipcshare__call_block(c, send, count, me);
+	c->in = ipcshare__call_block(c, recv, count, wants ? me : IPCSHARE__NOBODY);
 }
 
-int ipcshare_reduce(struct ipcshare_group *group, const void *send, void *recv, size_t count,
-		    enum ipcshare_type type, const struct ipcshare_op *op, int root)
+static int reduce(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, void *recv,
+		  size_t count, enum ipcshare_type type, const struct ipcshare_op *op, int root)
 {
-	struct ipcshare__call c;
-	int err = ipcshare__call_begin(&c, group, IPCSHARE__COLL_REDUCE, type);
+	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_REDUCE, type);
 
 	if (err)
 		return err;
-	ipcshare__call_root(&c, root);
-	return begin(&c, send, recv, ipcshare__call_is_root(&c), count, op);
+	ipcshare__call_root(c, root);
+	reduce_arrays(c, send, recv, ipcshare__call_is_root(c), count, op);
+	return 0;
 }
 
-int ipcshare_allreduce(struct ipcshare_group *group, const void *send, void *recv, size_t count,
-		       enum ipcshare_type type, const struct ipcshare_op *op)
+static int allreduce(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, void *recv,
+		     size_t count, enum ipcshare_type type, const struct ipcshare_op *op)
 {
-	struct ipcshare__call c;
-	int err = ipcshare__call_begin(&c, group, IPCSHARE__COLL_ALLREDUCE, type);
+	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_ALLREDUCE, type);
 
-	return err ? err : begin(&c, send, recv, true, count, op);
+	if (!err)
+		reduce_arrays(c, send, recv, true, count, op);
+	return err;
 }
+
+IPCSHARE__FORMS(reduce, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
+			 enum ipcshare_type type, const struct ipcshare_op *op, int root),
+		group, send, recv, count, type, op, root)
+IPCSHARE__FORMS(allreduce, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
+			    enum ipcshare_type type, const struct ipcshare_op *op),
+		group, send, recv, count, type, op)

@@ -5,145 +5,201 @@
 
 #include "coll/direct.h"
 
-#define BODY (IPCSHARE__SLOT - IPCSHARE__SLOT_BODY)
+#define BODY sizeof(((struct ipcshare__slot *)NULL)->body)
+#define FEW sizeof(((struct ipcshare__slot *)NULL)->few)
+
+/* ---- Where the pieces are in a slot ---- */
+
+struct place {
+	size_t at, lane; /* of the first rank's piece; from one to the next */
+};
 
 /* Whole elements; and whole lines, while there are few ranks. */
-size_t ipcshare__transfer_lane(const struct ipcshare__transfer *t)
+static size_t lane_of(const struct ipcshare__call *c)
 {
-	size_t lane = t->to_each ? BODY / (size_t)t->call->group->size : BODY;
+	size_t lane = c->to_each ? BODY / (size_t)c->group->size : BODY;
 
 	return lane >= 64 ? lane / 64 * 64 : lane / 16 * 16;
 }
 
-static size_t piece(size_t len, uint64_t done, size_t lane)
+/* In the first round, of a rank whose longest block has @most bytes. */
+static struct place first_place(const struct ipcshare__call *c, uint64_t most)
 {
-	return len <= done ? 0 : len - done < lane ? len - (size_t)done : lane;
+	size_t ranks = c->to_each ? (size_t)c->group->size : 1, lane = (size_t)(most + 7) / 8 * 8;
+
+	if (most <= FEW && lane * ranks <= FEW)
+		return (struct place){ offsetof(struct ipcshare__slot, few), lane };
+	return (struct place){ IPCSHARE__SLOT_BODY, c->lane };
 }
 
-static uint64_t longest(const struct ipcshare__transfer *t)
+static struct place place(const struct ipcshare__call *c)
+{
+	return (struct place){ IPCSHARE__SLOT_BODY, c->lane };
+}
+
+static size_t piece(const struct ipcshare__call *c, size_t len)
+{
+	return len <= c->done ? 0 : len - c->done < c->lane ? len - (size_t)c->done : c->lane;
+}
+
+/* ---- In and out of them ---- */
+
+static uint64_t longest(const struct ipcshare__call *c, const struct ipcshare__layout *l)
 {
 	uint64_t most = 0;
 
-	for (int r = 0; r < t->call->group->size; r++) {
-		uint64_t len = ipcshare__layout_len(&t->out, r);
+	if (c->status)
+		return 0;
+	for (int r = 0; r < c->group->size; r++) {
+		uint64_t len = ipcshare__layout_len(l, r);
 
 		most = len > most ? len : most;
 	}
 	return most;
 }
 
-static void put(const struct ipcshare__transfer *t, int to, unsigned char *slot, uint64_t done,
-		size_t lane)
+static void put(const struct ipcshare__call *c, int to, char *at)
 {
-	size_t n = piece(ipcshare__layout_len(&t->out, to), done, lane);
+	size_t n = piece(c, ipcshare__layout_len(&c->out, to));
 
 	if (n)
-		memcpy(slot, ipcshare__layout_at(&t->out, to) + done, n);
+		memcpy(at, ipcshare__layout_at(&c->out, to) + c->done, n);
 }
 
-static void write_slot(const struct ipcshare__transfer *t, uint64_t done, size_t lane)
+static void write_slot(const struct ipcshare__call *c, struct place p)
 {
-	const struct ipcshare_group *g = t->call->group;
-	unsigned char *slot = ipcshare__board_slot(t->call->group) + IPCSHARE__SLOT_BODY;
+	const struct ipcshare_group *g = c->group;
+	char *slot = (char *)ipcshare__board_slot(c->group) + p.at;
 
-	if (t->call->status)
+	if (c->status)
 		return;
-	if (!t->to_each)
-		put(t, g->rank, slot, done, lane);
-	for (int r = 0; r < g->size && t->to_each; r++)
-		if (r != g->rank || t->call->fold.op)
-			put(t, r, slot + (size_t)r * lane, done, lane);
+	if (!c->to_each)
+		put(c, g->rank, slot);
+	for (int r = 0; r < g->size && c->to_each; r++)
+		if (r != g->rank || c->fold.op)
+			put(c, r, slot + (size_t)r * p.lane);
 }
 
-static void read_slots(const struct ipcshare__transfer *t, uint64_t done, size_t lane)
+/* What of the slot of @rank is for us. */
+static size_t taken_at(const struct ipcshare__call *c, struct place p)
 {
-	const struct ipcshare_group *g = t->call->group;
-	size_t at = IPCSHARE__SLOT_BODY + (t->to_each ? (size_t)g->rank * lane : 0);
+	return p.at + (c->to_each ? (size_t)c->group->rank * p.lane : 0);
+}
 
-	if (t->call->fold.op) {
-		size_t n = piece(ipcshare__layout_len(&t->in, g->rank), done, lane);
+static void fold_slots(const struct ipcshare__call *c, struct place p)
+{
+	size_t n = piece(c, ipcshare__layout_len(&c->in, c->group->rank));
 
-		if (n)
-			ipcshare__call_fold(t->call, t->in.base + done, at, n, t->first, t->last);
+	if (n)
+		ipcshare__call_fold(c, c->in.base + c->done, taken_at(c, p), n, c->first, c->last);
+}
+
+static void take(const struct ipcshare__call *c, int rank, struct place p)
+{
+	size_t n = piece(c, ipcshare__layout_len(&c->in, rank));
+
+	if (n)
+		memcpy(ipcshare__layout_at(&c->in, rank) + c->done,
+		       (const char *)ipcshare__board_read(c->group, rank) + taken_at(c, p), n);
+}
+
+/* Each begins with another rank, so that not all read the same one. */
+static int nth(const struct ipcshare_group *g, int i)
+{
+	int r = g->rank + i;
+
+	return r < g->size ? r : r - g->size;
+}
+
+static void read_slots(const struct ipcshare__call *c)
+{
+	if (c->fold.op) {
+		fold_slots(c, place(c));
 		return;
 	}
-	/* Each begins with another rank, so that not all read the same one. */
-	for (int i = 1; i < g->size; i++) {
-		int r = (g->rank + i) % g->size;
-		size_t n = piece(ipcshare__layout_len(&t->in, r), done, lane);
+	for (int i = 1; i < c->group->size; i++)
+		take(c, nth(c->group, i), place(c));
+}
 
-		if (n)
-			memcpy(ipcshare__layout_at(&t->in, r) + done, ipcshare__board_read(g, r) + at, n);
+static void read_first(const struct ipcshare__call *c)
+{
+	if (c->fold.op) { /* all have as much */
+		fold_slots(c, first_place(c, c->most));
+		return;
+	}
+	for (int i = 1; i < c->group->size; i++) {
+		int r = nth(c->group, i);
+
+		take(c, r, first_place(c, ipcshare__board_read(c->group, r)->header.value));
 	}
 }
 
-static void move_own(const struct ipcshare__transfer *t)
-{
-	int me = t->call->group->rank;
-	size_t out = ipcshare__layout_len(&t->out, me), in = ipcshare__layout_len(&t->in, me);
+/* ---- The steps ---- */
 
-	if (t->own && out && in)
-		memmove(ipcshare__layout_at(&t->in, me), ipcshare__layout_at(&t->out, me),
-			in < out ? in : out);
+int ipcshare__transfer_end(struct ipcshare__call *c)
+{
+	int me = c->group->rank;
+	size_t out = c->own ? ipcshare__layout_len(&c->out, me) : 0;
+	size_t in = out ? ipcshare__layout_len(&c->in, me) : 0;
+
+	if (in)
+		memmove(ipcshare__layout_at(&c->in, me), ipcshare__layout_at(&c->out, me), in < out ? in : out);
+	c->next = NULL;
+	return 0;
 }
 
-/* From the start, or from where the first round has brought it. */
-static int move_on(const struct ipcshare__transfer *t, uint64_t done, uint64_t most, size_t lane)
-{
-	int err = 0;
+static int after_more(struct ipcshare__call *c);
 
-	for (; done < most && !err; done += lane) {
-		write_slot(t, done, lane);
-		err = ipcshare__exchange_barrier(t->call->group);
-		if (!err)
-			read_slots(t, done, lane);
-	}
-	return err;
+static int go_on(struct ipcshare__call *c)
+{
+	if (c->done >= c->most)
+		return ipcshare__transfer_end(c);
+	write_slot(c, place(c));
+	c->next = after_more;
+	return 0;
 }
 
-/* The first round, and what follows from it. */
-static int move(const struct ipcshare__transfer *t, struct ipcshare__direct *direct, size_t lane)
+static int after_more(struct ipcshare__call *c)
 {
-	struct ipcshare__call *c = t->call;
-	uint64_t most = c->status ? 0 : longest(t);
-	bool done = false, again;
-	int err;
+	read_slots(c);
+	c->done += c->lane;
+	return go_on(c);
+}
 
-	c->offers = ipcshare__direct_offer(direct, t, most);
+/* Some rank can't go another way. */
+static int again(struct ipcshare__call *c)
+{
+	c->done = 0;
+	return go_on(c);
+}
+
+static int after_first(struct ipcshare__call *c)
+{
+	int err = ipcshare__call_hear(c, &c->most);
+
+	if (err)
+		return err;
+	if (c->all_offer)
+		return ipcshare__direct(c, again);
+	if (c->some_offer) /* there are no bytes in the slots of some */
+		return again(c);
+	read_first(c);
+	c->done = c->lane;
+	return go_on(c);
+}
+
+int ipcshare__transfer(struct ipcshare__call *c)
+{
+	uint64_t most;
+
+	c->lane = lane_of(c);
+	if (!c->status && !c->lane)
+		c->status = ipcshare__call_too_many(c);
+	most = longest(c, &c->out);
+	c->offers = ipcshare__direct_offer(c, most, longest(c, &c->in));
 	ipcshare__call_say(c, most);
 	if (!c->offers)
-		write_slot(t, 0, lane);
-	err = ipcshare__exchange_barrier(c->group);
-	if (!err)
-		err = ipcshare__call_hear(c, &most);
-	if (err)
-		return err;
-	again = c->some_offer; /* there are no bytes in the slots of some */
-	if (c->all_offer)
-		err = ipcshare__direct_run(direct, &done);
-	if (err || done)
-		return err;
-	if (again)
-		return move_on(t, 0, most, lane);
-	read_slots(t, 0, lane);
-	return move_on(t, lane, most, lane);
-}
-
-int ipcshare__transfer(const struct ipcshare__transfer *t)
-{
-	struct ipcshare__call *c = t->call;
-	size_t lane = ipcshare__transfer_lane(t);
-	struct ipcshare__direct direct;
-	int err;
-
-	if (!c->status && !lane)
-		c->status = ipcshare__call_too_many(c);
-	err = ipcshare__call_check(c, t->to_each, &t->out, &t->in);
-	if (err)
-		return err;
-	err = move(t, &direct, lane);
-	ipcshare__direct_end(&direct);
-	if (!err)
-		move_own(t);
-	return err;
+		write_slot(c, first_place(c, most));
+	c->next = after_first;
+	return 0;
 }

@@ -94,28 +94,32 @@ void ipcshare__board_leave(struct ipcshare_group *g, int rank)
 
 /* ---- Rounds ---- */
 
-static unsigned char *slot_in(struct ipcshare__control *c, uint64_t round)
+struct ipcshare__slot *ipcshare__board_slot(struct ipcshare_group *g)
 {
-	return (unsigned char *)(c + 1) + round % 2 * IPCSHARE__SLOT;
+	return ipcshare__board_slot_in(g->page, g->round + 1);
 }
 
-unsigned char *ipcshare__board_slot(struct ipcshare_group *g)
+const struct ipcshare__slot *ipcshare__board_read(const struct ipcshare_group *g, int rank)
 {
-	return slot_in(g->page, g->round + 1);
+	return ipcshare__board_slot_in(rank == g->rank ? g->page : g->members[rank].control, g->round);
 }
 
-const unsigned char *ipcshare__board_read(const struct ipcshare_group *g, int rank)
+static void wake(uint64_t *round)
 {
-	return slot_in(rank == g->rank ? g->page : g->members[rank].control, g->round);
+	syscall(SYS_futex, round, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 void ipcshare__board_wake(struct ipcshare_group *g)
 {
-	syscall(SYS_futex, &g->page->round, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	if (!g->met)
+		return; /* they don't sleep */
+	wake(&ipcshare__board_slot_in(g->page, 0)->round);
+	wake(&ipcshare__board_slot_in(g->page, 1)->round);
 }
 
 void ipcshare__board_post(struct ipcshare_group *g)
 {
+	uint64_t *round = &ipcshare__board_slot(g)->round;
 	bool sleepers = false;
 
 	g->round++;
@@ -123,38 +127,49 @@ void ipcshare__board_post(struct ipcshare_group *g)
 	 * Pairs with the acquire loads in has_entered(). And one of the two is seen: by us that a peer
 	 * sleeps, or by it, before it does, that we have posted (sleep_until_posted()).
 	 */
-	__atomic_store_n(&g->page->round, g->round, __ATOMIC_SEQ_CST);
+	__atomic_store_n(round, g->round, __ATOMIC_SEQ_CST);
 	for (int r = 0; r < g->size && !sleepers; r++)
 		sleepers = r != g->rank &&
 			   __atomic_load_n(&g->members[r].control->asleep, __ATOMIC_SEQ_CST);
 	if (sleepers)
-		ipcshare__board_wake(g);
+		wake(round);
 }
 
-/* The first rank from @r on that has not posted this round; g->size if all have. */
-static int late_from(const struct ipcshare_group *g, int r)
+int ipcshare__board_late(const struct ipcshare_group *g, int r)
 {
 	while (r < g->size && ipcshare__wait_has_entered(g, r))
 		r++;
 	return r;
 }
 
+/* A rank that went on, and then died or gave up, has seen that all have posted. */
+static int unless_all_posted(struct ipcshare_group *g, int err, const struct ipcshare_error *before)
+{
+	if (err && ipcshare__board_late(g, 0) == g->size) {
+		ipcshare__error_restore(before);
+		return 0;
+	}
+	return err;
+}
+
 int ipcshare__board_wait(struct ipcshare_group *g)
 {
 	struct ipcshare_wait wait;
 	struct ipcshare_error before;
-	int late = late_from(g, 0), err = 0;
+	int late = ipcshare__board_late(g, 0), err = 0;
 
 	if (late == g->size)
 		return 0;
 	before = *ipcshare_last_error();
 	ipcshare__wait_begin(&wait, g);
-	while (!err && (late = late_from(g, late)) < g->size)
+	while (!err && (late = ipcshare__board_late(g, late)) < g->size)
 		err = ipcshare__wait_for_post(&wait, late);
-	/* A rank that went on, and then died or gave up, has seen that all have posted. */
-	if (err && late_from(g, 0) == g->size) {
-		ipcshare__error_restore(&before);
-		err = 0;
-	}
-	return err;
+	return unless_all_posted(g, err, &before);
+}
+
+int ipcshare__board_glance(struct ipcshare_wait *wait)
+{
+	struct ipcshare_error before = *ipcshare_last_error();
+
+	return unless_all_posted(wait->group, ipcshare__wait_glance(wait), &before);
 }

@@ -19,14 +19,24 @@ int ipcshare__board_allow(struct ipcshare_group *group);
 int ipcshare__board_meet(struct ipcshare_group *group, int rank, const char *key);
 void ipcshare__board_leave(struct ipcshare_group *group, int rank);
 
-/* IPCSHARE__SLOT bytes for what this rank has to say in the next round. */
-unsigned char *ipcshare__board_slot(struct ipcshare_group *group);
+/* For what this rank has to say in the next round. */
+struct ipcshare__slot *ipcshare__board_slot(struct ipcshare_group *group);
 /* The next round is the one we are in. */
 void ipcshare__board_post(struct ipcshare_group *group);
 /* Until all ranks have posted this round: 0, or why that will not be. */
 int ipcshare__board_wait(struct ipcshare_group *group);
+/* Not all have: 0 they still may, else why they won't. It takes longer when @wait says it is time to. */
+int ipcshare__board_glance(struct ipcshare_wait *wait);
+/* The first rank from @rank on that has not posted it; the group's size if all have. */
+int ipcshare__board_late(const struct ipcshare_group *group, int rank);
 /* What @rank said in this round. It may still write there if it is hostile: copy first, then check. */
-const unsigned char *ipcshare__board_read(const struct ipcshare_group *group, int rank);
+const struct ipcshare__slot *ipcshare__board_read(const struct ipcshare_group *group, int rank);
+/* The slot of @control for @round. */
+static inline struct ipcshare__slot *ipcshare__board_slot_in(struct ipcshare__control *control,
+							     uint64_t round)
+{
+	return (struct ipcshare__slot *)(control + 1) + round % 2;
+}
 
 /* Whoever sleeps until we post looks around instead. */
 void ipcshare__board_wake(struct ipcshare_group *group);

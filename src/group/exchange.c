@@ -49,7 +49,7 @@ static void exchange_begin(struct ipcshare_group *g, struct attempt *a)
 	static const struct ipcshare_error none = { .rank = -1, .index = -1, .stage = "" };
 
 	g->round++;
-	/* Pairs with the acquire loads in has_entered() and has_left(). */
+	/* Pairs with the acquire load in entered(). */
 	__atomic_store_n(&g->page->round, g->round, __ATOMIC_RELEASE);
 	a->before = *ipcshare_last_error();
 	ipcshare__error_restore(&none);
@@ -108,18 +108,46 @@ static int exchange_refuse(const struct ipcshare_group *g)
 			      ipcshare_strerror(g->broken));
 }
 
-/* What is in our slot becomes that of the round, and that of all others is there. */
-static int board_round(struct ipcshare_group *g)
+int ipcshare__exchange_post(struct ipcshare_group *g)
 {
-	int err;
-
+	if (g->broken)
+		return exchange_refuse(g);
 	ipcshare__board_post(g);
-	err = ipcshare__board_wait(g);
+	return 0;
+}
+
+/* All have posted, or why that will not be. */
+static int round_end(struct ipcshare_group *g, int err)
+{
 	if (err) /* whoever is late and finds all of us here must not go on */
 		g->page->unfinished = g->round;
 	else
 		err = ipcshare__wait_unfinished(g);
 	return err ? give_up(g, err) : 0;
+}
+
+int ipcshare__exchange_wait(struct ipcshare_group *g)
+{
+	return g->broken ? exchange_refuse(g) : round_end(g, ipcshare__board_wait(g));
+}
+
+int ipcshare__exchange_test(struct ipcshare_wait *wait, bool *over)
+{
+	int err = 0;
+
+	if (wait->group->broken)
+		return exchange_refuse(wait->group);
+	*over = ipcshare__board_late(wait->group, 0) == wait->group->size;
+	if (!*over)
+		err = ipcshare__board_glance(wait);
+	return err || *over ? round_end(wait->group, err) : 0;
+}
+
+int ipcshare__exchange_barrier(struct ipcshare_group *g)
+{
+	int err = ipcshare__exchange_post(g);
+
+	return err ? err : round_end(g, ipcshare__board_wait(g));
 }
 
 int ipcshare__exchange(struct ipcshare_group *g, const void *mine, size_t len, void *all)
@@ -130,36 +158,31 @@ int ipcshare__exchange(struct ipcshare_group *g, const void *mine, size_t len, v
 		return exchange_refuse(g);
 	if (!g->met)
 		return bootstrap_exchange(g, mine, len, all);
-	assert(len <= IPCSHARE__SLOT);
-	memcpy(ipcshare__board_slot(g), mine, len);
-	err = board_round(g);
+	assert(len <= IPCSHARE__SLOT_MOST);
+	memcpy(&ipcshare__board_slot(g)->header, mine, len);
+	err = ipcshare__exchange_barrier(g);
 	for (int r = 0; r < g->size && !err; r++)
-		memcpy((char *)all + (size_t)r * len, ipcshare__board_read(g, r), len);
+		memcpy((char *)all + (size_t)r * len, &ipcshare__board_read(g, r)->header, len);
 	return err;
-}
-
-int ipcshare__exchange_barrier(struct ipcshare_group *g)
-{
-	return g->broken ? exchange_refuse(g) : board_round(g);
 }
 
 /* ---- Bytes of any number: the first with the headers, more in rounds of their own ---- */
 
-#define FIRST_MOST (IPCSHARE__SLOT - IPCSHARE__SLOT_BODY)
+#define PIECE sizeof(((struct ipcshare__slot *)NULL)->body)
 
-static size_t piece(uint64_t len, uint64_t done, size_t most)
+static size_t piece(uint64_t len, uint64_t done)
 {
-	return len <= done ? 0 : len - done < most ? (size_t)(len - done) : most;
+	return len <= done ? 0 : len - done < PIECE ? (size_t)(len - done) : PIECE;
 }
 
 static void pieces_take(const struct ipcshare_group *g, const uint64_t *lens, uint64_t done,
-			size_t at, ipcshare__take_fn *take, void *arg)
+			ipcshare__take_fn *take, void *arg)
 {
 	for (int r = 0; r < g->size; r++) {
-		size_t n = piece(lens[r], done, IPCSHARE__SLOT - at);
+		size_t n = piece(lens[r], done);
 
 		if (n)
-			take(arg, r, ipcshare__board_read(g, r) + at, n);
+			take(arg, r, ipcshare__board_read(g, r)->body, n);
 	}
 }
 
@@ -171,13 +194,13 @@ int ipcshare__exchange_bytes(struct ipcshare_group *g, const void *mine, const u
 
 	for (int r = 0; r < g->size; r++)
 		most = lens[r] > most ? lens[r] : most;
-	pieces_take(g, lens, 0, IPCSHARE__SLOT_BODY, take, arg);
-	for (uint64_t done = FIRST_MOST; done < most && !err; done += IPCSHARE__SLOT) {
-		memcpy(ipcshare__board_slot(g), (const char *)mine + done,
-		       piece(lens[g->rank], done, IPCSHARE__SLOT));
-		err = board_round(g);
+	pieces_take(g, lens, 0, take, arg);
+	for (uint64_t done = PIECE; done < most && !err; done += PIECE) {
+		memcpy(ipcshare__board_slot(g)->body, (const char *)mine + done,
+		       piece(lens[g->rank], done));
+		err = ipcshare__exchange_barrier(g);
 		if (!err)
-			pieces_take(g, lens, done, 0, take, arg);
+			pieces_take(g, lens, done, take, arg);
 	}
 	return err;
 }
@@ -234,7 +257,32 @@ static int detail_take(const struct ipcshare_group *g, struct ipcshare__wire_det
 	return e.status;
 }
 
-int ipcshare__agree_on_failure(struct ipcshare_group *g, int status)
+static int nobody_says_why(void)
+{
+	return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "", "a rank failed, but none says why");
+}
+
+void ipcshare__detail_say(struct ipcshare_group *g, int status)
+{
+	struct ipcshare__wire_detail mine;
+
+	detail_fill(&mine, status);
+	memcpy(&ipcshare__board_slot(g)->header, &mine, sizeof(mine));
+}
+
+int ipcshare__details_hear(struct ipcshare_group *g)
+{
+	struct ipcshare__wire_detail d;
+
+	for (int r = 0; r < g->size; r++) {
+		memcpy(&d, &ipcshare__board_read(g, r)->header, sizeof(d));
+		if (d.status < 0)
+			return detail_take(g, &d, r);
+	}
+	return nobody_says_why();
+}
+
+static int agree_over_bootstrap(struct ipcshare_group *g, int status)
 {
 	struct ipcshare__wire_detail mine, *all;
 	int err;
@@ -243,15 +291,23 @@ int ipcshare__agree_on_failure(struct ipcshare_group *g, int status)
 	all = calloc((size_t)g->size, sizeof(*all));
 	if (!all) /* the peers wait: leaving is the only way out */
 		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "error details"));
-	err = ipcshare__exchange(g, &mine, sizeof(mine), all);
+	err = bootstrap_exchange(g, &mine, sizeof(mine), all);
 	for (int r = 0; r < g->size && !err; r++)
 		if (all[r].status < 0)
 			err = detail_take(g, &all[r], r);
-	if (!err)
-		err = ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
-				     "a rank failed, but none says why");
 	free(all);
-	return err;
+	return err ? err : nobody_says_why();
+}
+
+int ipcshare__agree_on_failure(struct ipcshare_group *g, int status)
+{
+	int err;
+
+	if (!g->met)
+		return g->broken ? exchange_refuse(g) : agree_over_bootstrap(g, status);
+	ipcshare__detail_say(g, status);
+	err = ipcshare__exchange_barrier(g);
+	return err ? err : ipcshare__details_hear(g);
 }
 
 static uint32_t header_sum(const struct ipcshare__wire_header *h)
@@ -272,14 +328,13 @@ void ipcshare__header_fill(const struct ipcshare_group *g, enum ipcshare__collec
 		.flags = flags,
 		.value = value,
 	};
-	out->check = header_sum(out);
 }
 
 static int header_fault(const struct ipcshare_group *g, const struct ipcshare__wire_header *mine,
 			const struct ipcshare__wire_header *h, int rank)
 {
 	if (h->magic != IPCSHARE__MAGIC_HEADER || h->layout != IPCSHARE__LAYOUT ||
-	    h->check != header_sum(h))
+	    (mine->check && h->check && h->check != header_sum(h)))
 		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
 				      "the rank's header is malformed or was altered");
 	if (rank == g->rank && memcmp(h, mine, sizeof(*h)))
@@ -325,7 +380,7 @@ static int headers_exchange(struct ipcshare_group *g, const struct ipcshare__wir
 			    const void *bytes, struct ipcshare__wire_header *all)
 {
 	if (bytes && g->met)
-		memcpy(ipcshare__board_slot(g) + IPCSHARE__SLOT_BODY, bytes, piece(mine->value, 0, FIRST_MOST));
+		memcpy(ipcshare__board_slot(g)->body, bytes, piece(mine->value, 0));
 	return ipcshare__exchange(g, mine, sizeof(*mine), all);
 }
 
@@ -336,7 +391,9 @@ static int agree(struct ipcshare_group *g, enum ipcshare__collective which, int 
 	bool failed = false;
 	int err;
 
+	ipcshare__group_drain(g);
 	ipcshare__header_fill(g, which, status, flags ? *flags : 0, value, &mine);
+	mine.check = header_sum(&mine);
 	all = calloc((size_t)g->size, sizeof(*all));
 	if (!all)
 		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "headers"));

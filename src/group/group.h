@@ -25,7 +25,7 @@ struct ipcshare_group {
 	int rank, size;
 	int broken; /* status of the exchange that failed: peers can't be waited for any more */
 	uint64_t round; /* of the exchange we are in, or left last */
-	_Atomic size_t children; /* sets and shares alive */
+	_Atomic size_t children; /* sets, shares and requests alive */
 	struct ipcshare__memory control; /* our own control page; .base NULL until it is made */
 	bool control_exported;
 	bool met; /* exchanges go over the board; before that over the bootstrap */
@@ -36,6 +36,9 @@ struct ipcshare_group {
 	struct ipcshare__identity *others; /* of the ranks in other processes: the whitelist */
 	size_t nothers;
 	uint64_t sets_made; /* collective ones: serials of sets */
+	/* Collectives that were started and are not over: whoever uses the board next ends them first. */
+	struct ipcshare_request *requests;
+	void (*drain)(struct ipcshare_group *group); /* not NULL while there are some */
 	struct ipcshare__idmap told; /* generations of our regions that all members know, by id */
 	/* Collectives write catalogs; ipcshare_ptr_lazy() reads them at any time. */
 	pthread_mutex_t catalog_lock;
@@ -43,16 +46,28 @@ struct ipcshare_group {
 
 int ipcshare__group_check(const struct ipcshare_group *group, const char *stage);
 
+/* Before an exchange that is not one of a request's. */
+static inline void ipcshare__group_drain(struct ipcshare_group *group)
+{
+	if (group->drain)
+		group->drain(group);
+}
+
 /* The argument and release function of the bootstrap, for mpi/. */
 const struct ipcshare_bootstrap *ipcshare__group_bootstrap(const struct ipcshare_group *group);
 
 /* ---- Exchanges (exchange.c): all bounded; a failure breaks the group for good ---- */
 
-/* @len bytes of every rank, in rank order, into @all; at most IPCSHARE__SLOT. */
+/* @len bytes of every rank, in rank order, into @all; at most IPCSHARE__SLOT_MOST. */
 int ipcshare__exchange(struct ipcshare_group *group, const void *mine, size_t len, void *all);
 /* Leave the protocol: the peers are told, and the group is broken with @status, which is returned. */
 int ipcshare__exchange_quit(struct ipcshare_group *group, int status);
 int ipcshare__exchange_barrier(struct ipcshare_group *group);
+/* The two halves of it. */
+int ipcshare__exchange_post(struct ipcshare_group *group);
+int ipcshare__exchange_wait(struct ipcshare_group *group);
+/* Instead of the second: is it *@over? @wait was begun with the round, and its deadline is not kept. */
+int ipcshare__exchange_test(struct ipcshare_wait *wait, bool *over);
 
 /*
  * Begin collective @which: every rank says how it fares so far (@status, with its last error as the
@@ -85,5 +100,8 @@ int ipcshare__header_check(struct ipcshare_group *group, const struct ipcshare__
 
 /* The second half of it, for ranks that know already that one of them failed. */
 int ipcshare__agree_on_failure(struct ipcshare_group *group, int status);
+/* The same on the board, by who makes the round himself: before it, and after. */
+void ipcshare__detail_say(struct ipcshare_group *group, int status);
+int ipcshare__details_hear(struct ipcshare_group *group);
 
 #endif

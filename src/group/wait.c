@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "group/board.h"
 
 /* In a bootstrap: looks without giving way; then with sched_yield(); then sleeps, ever longer. */
 #define SPIN_TICKS 200u
@@ -55,20 +56,29 @@ static struct ipcshare__control *control_of(const struct ipcshare_group *group, 
 	return rank == group->rank ? NULL : group->members[rank].control;
 }
 
-/* Both pair with the store in ipcshare__board_post() or exchange_begin(). */
-bool ipcshare__wait_has_entered(const struct ipcshare_group *group, int rank)
+/* They pair with the stores in ipcshare__board_post() and exchange_begin(). */
+static uint64_t entered(const uint64_t *round)
 {
-	const struct ipcshare__control *c = rank == group->rank ? group->page
-								: group->members[rank].control;
-
-	return c && __atomic_load_n(&c->round, __ATOMIC_ACQUIRE) >= group->round;
+	return __atomic_load_n(round, __ATOMIC_ACQUIRE);
 }
 
+bool ipcshare__wait_has_entered(const struct ipcshare_group *group, int rank)
+{
+	struct ipcshare__control *c = control_of(group, rank);
+
+	if (!c)
+		return rank == group->rank;
+	return entered(group->met ? &ipcshare__board_slot_in(c, group->round)->round : &c->round) >=
+	       group->round;
+}
+
+/* Over the bootstrap or, as soon as it knows that all have met, on the board. */
 static bool has_left(const struct ipcshare_group *group, int rank)
 {
-	const struct ipcshare__control *c = control_of(group, rank);
+	struct ipcshare__control *c = control_of(group, rank);
 
-	return c && __atomic_load_n(&c->round, __ATOMIC_ACQUIRE) > group->round;
+	return c && (entered(&c->round) > group->round ||
+		     entered(&ipcshare__board_slot_in(c, group->round + 1)->round) > group->round);
 }
 
 /*
@@ -173,7 +183,7 @@ static int timed_out(const struct ipcshare_wait *wait)
 	return IPCSHARE_ERR_TIMEOUT;
 }
 
-static int look_around(struct ipcshare_wait *wait, uint64_t now)
+static int look_at_peers(struct ipcshare_wait *wait, uint64_t now)
 {
 	int err = wait->group ? look_for_quitters(wait, now) : 0;
 
@@ -181,6 +191,13 @@ static int look_around(struct ipcshare_wait *wait, uint64_t now)
 		wait->look_ns = now + LOOK_EVERY_NS;
 		err = look_for_dead(wait, now);
 	}
+	return err;
+}
+
+static int look_around(struct ipcshare_wait *wait, uint64_t now)
+{
+	int err = look_at_peers(wait, now);
+
 	if (!err && now >= wait->deadline_ns)
 		err = timed_out(wait);
 	return err;
@@ -234,7 +251,7 @@ static void relax(void)
 static void sleep_until_posted(const struct ipcshare_group *group, int rank)
 {
 	struct timespec most = { .tv_nsec = LOOK_EVERY_NS };
-	uint64_t *word = &group->members[rank].control->round, seen;
+	uint64_t *word = &ipcshare__board_slot_in(group->members[rank].control, group->round)->round, seen;
 
 	/* Pairs with ipcshare__board_post(): it sees that we sleep, or we that it has posted. */
 	__atomic_store_n(&group->page->asleep, 1, __ATOMIC_SEQ_CST);
@@ -262,4 +279,11 @@ int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank)
 	if (!err)
 		sleep_until_posted(wait->group, rank);
 	return err;
+}
+
+int ipcshare__wait_glance(struct ipcshare_wait *wait)
+{
+	if (wait->crowded)
+		sched_yield(); /* who is waited for may need the core */
+	return look_at_peers(wait, ipcshare__now_ns());
 }

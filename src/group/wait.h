@@ -28,5 +28,7 @@ bool ipcshare__wait_has_entered(const struct ipcshare_group *group, int rank);
 int ipcshare__wait_unfinished(const struct ipcshare_group *group);
 /* Wait a little for @rank to enter it: 0 look again; or why that is of no more use. */
 int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank);
+/* The same for who has something else to do: without a deadline. */
+int ipcshare__wait_glance(struct ipcshare_wait *wait);
 
 #endif

@@ -5,7 +5,7 @@
 
 #define GUARD 64 /* bytes behind each buffer that must stay */
 #define UNTOUCHED 0xa5
-#define SLOT_BODY (65536 - 64) /* what a round moves at most */
+#define SLOT_BODY (65536 - 128) /* what a round moves at most */
 
 static const char *const name[COLL_WHICH] = {
 	"barrier", "bcast", "allgather", "allgatherv", "gather", "gatherv", "scatter", "scatterv",
@@ -51,6 +51,7 @@ struct coll_case coll_case_draw(struct ipcshare_group *group, uint64_t *seed)
 	c.count = draw_count(c.nranks, ipcshare_type_size(c.type), seed);
 	c.root = (int)(elements_random(seed) % (uint64_t)c.nranks);
 	c.in_place = elements_random(seed) % 3 == 0;
+	c.started = elements_random(seed) % 3 == 0;
 	c.seed = elements_random(seed);
 	return c;
 }
@@ -166,52 +167,69 @@ struct io {
 	struct places out, in;
 };
 
-static int call(const struct coll_case *c, struct io *io, const void *send, void *recv)
+#define CALL(name, ...)                                                                            \
+	(request ? ipcshare_##name##_start(__VA_ARGS__, request) : ipcshare_##name(__VA_ARGS__))
+
+static int call(const struct coll_case *c, struct io *io, const void *send, void *recv,
+		struct ipcshare_request **request)
 {
 	switch (c->which) {
 	case COLL_BARRIER:
-		return ipcshare_barrier(c->group);
+		return CALL(barrier, c->group);
 	case COLL_BCAST:
-		return ipcshare_bcast(c->group, recv, c->count, c->type, c->root);
+		return CALL(bcast, c->group, recv, c->count, c->type, c->root);
 	case COLL_ALLGATHER:
-		return ipcshare_allgather(c->group, send, recv, c->count, c->type);
+		return CALL(allgather, c->group, send, recv, c->count, c->type);
 	case COLL_ALLGATHERV:
-		return ipcshare_allgatherv(c->group, send, recv, io->in.counts, io->in.given, c->type);
+		return CALL(allgatherv, c->group, send, recv, io->in.counts, io->in.given, c->type);
 	case COLL_GATHER:
-		return ipcshare_gather(c->group, send, recv, c->count, c->type, c->root);
+		return CALL(gather, c->group, send, recv, c->count, c->type, c->root);
 	case COLL_GATHERV:
-		return ipcshare_gatherv(c->group, send, block_len(c, c->rank, 0), recv, io->in.counts,
-					io->in.given, c->type, c->root);
+		return CALL(gatherv, c->group, send, block_len(c, c->rank, 0), recv, io->in.counts,
+				 io->in.given, c->type, c->root);
 	case COLL_SCATTER:
-		return ipcshare_scatter(c->group, send, recv, c->count, c->type, c->root);
+		return CALL(scatter, c->group, send, recv, c->count, c->type, c->root);
 	case COLL_SCATTERV:
-		return ipcshare_scatterv(c->group, send, io->out.counts, io->out.given, recv,
-					 block_len(c, c->root, c->rank), c->type, c->root);
+		return CALL(scatterv, c->group, send, io->out.counts, io->out.given, recv,
+				  block_len(c, c->root, c->rank), c->type, c->root);
 	case COLL_ALLTOALL:
-		return ipcshare_alltoall(c->group, send, recv, c->count, c->type);
+		return CALL(alltoall, c->group, send, recv, c->count, c->type);
 	case COLL_REDUCE:
-		return ipcshare_reduce(c->group, send, recv, c->count, c->type, c->op, c->root);
+		return CALL(reduce, c->group, send, recv, c->count, c->type, c->op, c->root);
 	case COLL_ALLREDUCE:
-		return ipcshare_allreduce(c->group, send, recv, c->count, c->type, c->op);
+		return CALL(allreduce, c->group, send, recv, c->count, c->type, c->op);
 	case COLL_REDUCE_SCATTER:
-		return ipcshare_reduce_scatter(c->group, send, recv, io->out.counts, c->type, c->op);
+		return CALL(reduce_scatter, c->group, send, recv, io->out.counts, c->type, c->op);
 	case COLL_REDUCE_SCATTER_BLOCK:
-		return ipcshare_reduce_scatter_block(c->group, send, recv, c->count, c->type, c->op);
+		return CALL(reduce_scatter_block, c->group, send, recv, c->count, c->type, c->op);
 	case COLL_SCAN:
-		return ipcshare_scan(c->group, send, recv, c->count, c->type, c->op);
+		return CALL(scan, c->group, send, recv, c->count, c->type, c->op);
 	case COLL_EXSCAN:
-		return ipcshare_exscan(c->group, send, recv, c->count, c->type, c->op);
+		return CALL(exscan, c->group, send, recv, c->count, c->type, c->op);
 	default:
-		return ipcshare_alltoallv(c->group, send, io->out.counts, io->out.given, recv,
-					  io->in.counts, io->in.given, c->type);
+		return CALL(alltoallv, c->group, send, io->out.counts, io->out.given, recv,
+				   io->in.counts, io->in.given, c->type);
 	}
+}
+
+#undef CALL
+
+/* Some ranks look again and again, others wait. */
+static int call_to_its_end(const struct coll_case *c, struct io *io, const void *send, void *recv)
+{
+	struct ipcshare_request *request = NULL;
+	int err = call(c, io, send, recv, c->started ? &request : NULL), done = !request;
+
+	while (!err && !done && (mix(c->seed, (uint64_t)c->rank) & 1))
+		err = ipcshare_request_test(&request, &done);
+	return err ? err : ipcshare_request_wait(&request);
 }
 
 static int finish(const struct coll_case *c, struct io *io, int in_place_at_send, int in_place)
 {
 	const void *send = in_place && in_place_at_send ? IPCSHARE_IN_PLACE : io->send.at;
 	void *recv = in_place && !in_place_at_send ? IPCSHARE_IN_PLACE : io->recv.at;
-	int ok = CHECK_STATUS(call(c, io, send, recv), 0);
+	int ok = CHECK_STATUS(call_to_its_end(c, io, send, recv), 0);
 
 	ok &= buffer_check(c, &io->recv, "receive");
 	return ok & buffer_check(c, &io->send, "send");
@@ -298,7 +316,7 @@ static void forgive(const struct coll_case *c, struct buffer *b, size_t n)
 
 static int finish_fold(const struct coll_case *c, struct io *io, int in_place, size_t n, size_t dirty)
 {
-	int ok = CHECK_STATUS(call(c, io, in_place ? IPCSHARE_IN_PLACE : io->send.at, io->recv.at), 0);
+	int ok = CHECK_STATUS(call_to_its_end(c, io, in_place ? IPCSHARE_IN_PLACE : io->send.at, io->recv.at), 0);
 
 	forgive(c, &io->recv, n);
 	if (dirty > n) /* undefined */

@@ -38,6 +38,7 @@ struct coll_case {
 	size_t count; /* elements of a block; the most, if blocks differ */
 	int root;
 	int in_place;
+	int started; /* and ended later, in the form for that */
 	/* Where buffers are from; NULL: malloc(). */
 	struct coll_arena {
 		char *base;

@@ -5,7 +5,7 @@
 #include "rounds.h"
 
 #define ARENA ((size_t)24 << 20)
-#define COUNT (IPCSHARE__DIRECT_LEAST + 4096)
+#define COUNT (((size_t)256 << 10) + 4096)
 
 static const enum coll_which direct[] = {
 	COLL_BCAST, COLL_ALLGATHER, COLL_GATHER, COLL_SCATTER, COLL_ALLTOALL,
@@ -14,7 +14,11 @@ static const enum coll_which counted[] = {
 	COLL_ALLGATHERV, COLL_GATHERV, COLL_SCATTERV, COLL_ALLTOALLV,
 };
 
-enum { DIRECT_ROUNDS = 3 };
+static const enum coll_which reduced[] = {
+	COLL_ALLREDUCE, COLL_REDUCE, COLL_REDUCE_SCATTER, COLL_REDUCE_SCATTER_BLOCK,
+};
+
+enum { DIRECT_ROUNDS = 2, REDUCED_ROUNDS = 3 };
 
 static struct coll_case long_case(struct team *t, enum coll_which which, struct coll_arena *arena)
 {
@@ -75,11 +79,45 @@ static void moves_long_blocks(struct test_rank *me, void *arg)
 	team_leave(&t);
 }
 
-static void long_blocks_in_shared_memory_take_three_rounds(void)
+static void long_blocks_in_shared_memory_take_two_rounds(void)
 {
 	for (int n = 2; n <= 4; n++)
 		test_ranks(n, moves_long_blocks, NULL);
 	test_ranks(3, moves_long_blocks, "read-only");
+}
+
+static void reduces_long_blocks(struct test_rank *me, void *arg)
+{
+	unsigned flags = arg ? IPCSHARE_READ_ONLY : 0;
+	struct coll_arena arena = { 0 };
+	struct ipcshare_set *set;
+	struct team t;
+
+	team_join(me, &t);
+	arena.base = team_alloc(t.ctx, ARENA);
+	set = team_share(&t, &(struct ipcshare_buf){ arena.base, ARENA }, 1, flags);
+	for (size_t i = 0; i < sizeof(reduced) / sizeof(reduced[0]); i++) {
+		struct coll_case c = long_case(&t, reduced[i], &arena);
+		bool scatters = reduced[i] == COLL_REDUCE_SCATTER || reduced[i] == COLL_REDUCE_SCATTER_BLOCK;
+
+		c.type = IPCSHARE_FP32;
+		c.count = COUNT + (size_t)t.nranks + 1;
+		/* Where nobody may write, a result can't be left. */
+		CHECK((rounds_of(&c) == REDUCED_ROUNDS) == (scatters || !flags), "collective %d", reduced[i]);
+		c.in_place = 1;
+		CHECK((rounds_of(&c) == REDUCED_ROUNDS) == (!scatters && !flags), "in place, %d", reduced[i]);
+	}
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	CHECK_STATUS(ipcshare_barrier(t.group), 0);
+	CHECK_STATUS(ipcshare_free(t.ctx, arena.base), 0); /* no mapping is held */
+	team_leave(&t);
+}
+
+static void long_arrays_in_shared_memory_are_reduced_there(void)
+{
+	for (int n = 2; n <= 4; n++)
+		test_ranks(n, reduces_long_blocks, NULL);
+	test_ranks(3, reduces_long_blocks, "read-only");
 }
 
 static void one_has_other_memory(struct test_rank *me, void *arg)
@@ -99,6 +137,11 @@ static void one_has_other_memory(struct test_rank *me, void *arg)
 			c.root = 1;
 		CHECK(rounds_of(&c) > DIRECT_ROUNDS, "collective %d", direct[i]);
 	}
+	for (size_t i = 0; i < sizeof(reduced) / sizeof(reduced[0]); i++) {
+		struct coll_case c = long_case(&t, reduced[i], t.rank == 1 ? NULL : &arena);
+
+		CHECK(rounds_of(&c) > REDUCED_ROUNDS, "collective %d", reduced[i]);
+	}
 	CHECK_STATUS(ipcshare_set_free(set), 0);
 	team_leave(&t);
 }
@@ -111,12 +154,12 @@ static void one_rank_with_other_memory_sends_all_through_the_slots(void)
 /* An offer that points past its region, or into none. */
 static void lie(struct ipcshare_group *g, void *arg)
 {
-	ipcshare__board_slot(g)[IPCSHARE__SLOT_BODY + *(size_t *)arg] ^= 0x40;
+	ipcshare__board_slot(g)->body[*(size_t *)arg] ^= 0x40;
 }
 
 static void is_offered_what_is_not_there(struct test_rank *me, void *arg)
 {
-	static const size_t lies[] = { 4, 7, 8 + 4, 8 + 7, 24 + 5 };
+	static const size_t lies[] = { 4, 7, 8 + 4, 8 + 7, 40 + 5 };
 	struct coll_arena arena = { 0 };
 	struct ipcshare_set *set;
 	struct team t;
@@ -126,7 +169,7 @@ static void is_offered_what_is_not_there(struct test_rank *me, void *arg)
 	arena.base = team_alloc(t.ctx, ARENA);
 	set = team_share(&t, &(struct ipcshare_buf){ arena.base, ARENA }, 1, 0);
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-		size_t at = lies[i] >= 24 ? lies[i] + 8 * (size_t)!t.rank : lies[i];
+		size_t at = lies[i] >= 40 ? lies[i] + 16 * (size_t)!t.rank : lies[i];
 		struct rounds rounds = { .special = 1, .before_post = lie, .arg = &at };
 		struct coll_case c = long_case(&t, COLL_ALLGATHER, &arena);
 
@@ -146,6 +189,7 @@ static void an_offer_of_what_is_not_there_is_not_believed(void)
 }
 
 TEST_SUITE(coll_direct, NULL, NULL,
-	TEST(long_blocks_in_shared_memory_take_three_rounds),
+	TEST(long_blocks_in_shared_memory_take_two_rounds),
+	TEST(long_arrays_in_shared_memory_are_reduced_there),
 	TEST(one_rank_with_other_memory_sends_all_through_the_slots),
 	TEST(an_offer_of_what_is_not_there_is_not_believed));

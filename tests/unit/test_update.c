@@ -389,7 +389,7 @@ struct tampering {
 
 static void tampers(struct ipcshare_group *g, void *arg)
 {
-	unsigned char *bytes = ipcshare__board_slot(g) + IPCSHARE__SLOT_BODY;
+	unsigned char *bytes = ipcshare__board_slot(g)->body;
 	const struct tampering *d = arg;
 	struct ipcshare__wire_blob head;
 
