@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 5u
+#define IPCSHARE__LAYOUT 6u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -281,17 +281,20 @@ _Static_assert(sizeof(struct ipcshare__wire_detail) == 568, "wire layout");
  * carries the flag that the others wait for, the header, and the bytes, if they are few.
  */
 #define IPCSHARE__SLOT ((size_t)64 << 10)
+struct ipcshare__front {
+	struct ipcshare__wire_header header; /* or in its place what an exchange without one has to say */
+	unsigned char few[IPCSHARE__LINE - 48]; /* what follows a header */
+};
 struct ipcshare__slot {
 	uint64_t round; /* that what follows belongs to; stored last. The peers wait for it, and sleep on
 			 * its low half */
-	struct ipcshare__wire_header header; /* or in its place what an exchange without one has to say */
-	unsigned char few[IPCSHARE__LINE - 48]; /* what follows a header */
-	unsigned char body[IPCSHARE__SLOT - IPCSHARE__LINE]; /* or here */
+	struct ipcshare__front front;
+	unsigned char body[IPCSHARE__SLOT - IPCSHARE__LINE]; /* what follows a header, if it is more */
 };
-_Static_assert(offsetof(struct ipcshare__slot, few) == 48, "beside the flag, in 64 bytes");
+_Static_assert(sizeof(struct ipcshare__front) == IPCSHARE__LINE - 8, "with the flag, a line");
 _Static_assert(sizeof(struct ipcshare__slot) == IPCSHARE__SLOT, "wire layout");
 #define IPCSHARE__SLOT_BODY offsetof(struct ipcshare__slot, body)
-#define IPCSHARE__SLOT_MOST (IPCSHARE__SLOT - offsetof(struct ipcshare__slot, header)) /* without a header */
+#define IPCSHARE__SLOT_MOST (IPCSHARE__SLOT - offsetof(struct ipcshare__slot, front)) /* without a header */
 
 /*
  * Of each rank in each group: written by its owner, read by all others. Behind it stand two slots, for odd
@@ -305,20 +308,21 @@ struct ipcshare__control {
 	uint32_t rank;
 	uint32_t nranks;
 	uint8_t pad0[IPCSHARE__LINE - 16];
-	/* line 1: the owner stores, the peers look at it in every round: written when it ends, and before the
+	uint64_t cores[IPCSHARE__LINE / 8]; /* a bit for each that the owner may use; all, if there are more */
+	/* line 2: the owner stores, the peers look at it in every round: written when it ends, and before the
 	 * ranks have met, when rounds go over the bootstrap */
 	uint64_t round; /* serial of the exchange the owner has entered then */
 	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
 	int64_t because_of; /* the rank concerned, written before gave_up; -1 none but the owner */
 	uint64_t unfinished; /* the exchange it left before all had entered, 0 none; as because_of */
 	uint8_t pad1[IPCSHARE__LINE - 32];
-	/* line 2: the owner stores, whoever posts looks at it */
+	/* line 3: the owner stores, whoever posts looks at it */
 	uint32_t asleep; /* the owner sleeps until a peer posts */
 	uint8_t pad2[IPCSHARE__LINE - 4];
 };
-_Static_assert(offsetof(struct ipcshare__control, round) == IPCSHARE__LINE, "own line");
-_Static_assert(offsetof(struct ipcshare__control, asleep) == 2 * IPCSHARE__LINE, "own line");
-_Static_assert(sizeof(struct ipcshare__control) == 3 * IPCSHARE__LINE, "wire layout");
+_Static_assert(offsetof(struct ipcshare__control, round) == 2 * IPCSHARE__LINE, "own line");
+_Static_assert(offsetof(struct ipcshare__control, asleep) == 3 * IPCSHARE__LINE, "own line");
+_Static_assert(sizeof(struct ipcshare__control) == 4 * IPCSHARE__LINE, "wire layout");
 #define IPCSHARE__CONTROL_SIZE (sizeof(struct ipcshare__control) + 2 * sizeof(struct ipcshare__slot))
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");
 

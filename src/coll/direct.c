@@ -192,7 +192,7 @@ static struct offsets offsets_of(const struct ipcshare__call *c, int rank)
 /* Does it offer that others write there? */
 static bool takes(const struct ipcshare__call *c, int rank)
 {
-	return ipcshare__board_read(c->group, rank)->header.flags & IPCSHARE__CALL_OFFERS &&
+	return ipcshare__board_read(c->group, rank)->front.header.flags & IPCSHARE__CALL_OFFERS &&
 	       ipcshare__descriptor_length(offer_of(c, rank).to) > 0;
 }
 

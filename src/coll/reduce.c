@@ -11,7 +11,7 @@
 #include "coll/forms.h"
 
 #define BODY sizeof(((struct ipcshare__slot *)NULL)->body)
-#define FEW sizeof(((struct ipcshare__slot *)NULL)->few)
+#define FEW sizeof(((struct ipcshare__front *)NULL)->few)
 #define SHORT 2048 /* bytes: reading so much of each rank costs less than another round */
 
 /* ---- Windows: the call's lane is a part ---- */
@@ -44,6 +44,12 @@ static void write_window(const struct ipcshare__call *c, uint64_t first)
 
 	if (n)
 		memcpy(ipcshare__board_slot(c->group)->body, c->out.base + first, n);
+}
+
+static void write_few(const struct ipcshare__call *c, size_t len)
+{
+	memcpy(c->group->front.few, c->out.base, len);
+	c->group->front_used = offsetof(struct ipcshare__front, few) + len;
 }
 
 /* This rank's part of the window that is in the slots. */
@@ -103,7 +109,7 @@ static int again(struct ipcshare__call *c)
 
 static size_t short_at(uint64_t len)
 {
-	return len <= FEW ? offsetof(struct ipcshare__slot, few) : IPCSHARE__SLOT_BODY;
+	return len <= FEW ? offsetof(struct ipcshare__slot, front.few) : IPCSHARE__SLOT_BODY;
 }
 
 static int after_first(struct ipcshare__call *c)
@@ -136,10 +142,10 @@ static int first(struct ipcshare__call *c)
 	c->is_long = len > SHORT;
 	c->offers = ipcshare__direct_offer(c, len, c->status ? 0 : ipcshare__layout_len(&c->in, c->group->rank));
 	ipcshare__call_say(c, len);
-	if (len <= FEW)
-		memcpy(ipcshare__board_slot(c->group)->few, len ? c->out.base : "", len);
-	else if (!c->offers)
+	if (len > FEW && !c->offers)
 		write_window(c, 0);
+	else if (len && len <= FEW)
+		write_few(c, len);
 	c->next = after_first;
 	return 0;
 }

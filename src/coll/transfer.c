@@ -6,7 +6,7 @@
 #include "coll/direct.h"
 
 #define BODY sizeof(((struct ipcshare__slot *)NULL)->body)
-#define FEW sizeof(((struct ipcshare__slot *)NULL)->few)
+#define FEW sizeof(((struct ipcshare__front *)NULL)->few)
 
 /* ---- Where the pieces are in a slot ---- */
 
@@ -23,12 +23,15 @@ static size_t lane_of(const struct ipcshare__call *c)
 }
 
 /* In the first round, of a rank whose longest block has @most bytes. */
+static bool is_few(const struct ipcshare__call *c, uint64_t most)
+{
+	return most <= FEW && (most + 7) / 8 * 8 * (c->to_each ? (size_t)c->group->size : 1) <= FEW;
+}
+
 static struct place first_place(const struct ipcshare__call *c, uint64_t most)
 {
-	size_t ranks = c->to_each ? (size_t)c->group->size : 1, lane = (size_t)(most + 7) / 8 * 8;
-
-	if (most <= FEW && lane * ranks <= FEW)
-		return (struct place){ offsetof(struct ipcshare__slot, few), lane };
+	if (is_few(c, most))
+		return (struct place){ offsetof(struct ipcshare__slot, front.few), (size_t)(most + 7) / 8 * 8 };
 	return (struct place){ IPCSHARE__SLOT_BODY, c->lane };
 }
 
@@ -66,18 +69,33 @@ static void put(const struct ipcshare__call *c, int to, char *at)
 		memcpy(at, ipcshare__layout_at(&c->out, to) + c->done, n);
 }
 
-static void write_slot(const struct ipcshare__call *c, struct place p)
+static void write_pieces(const struct ipcshare__call *c, char *to, size_t lane)
 {
 	const struct ipcshare_group *g = c->group;
-	char *slot = (char *)ipcshare__board_slot(c->group) + p.at;
 
 	if (c->status)
 		return;
 	if (!c->to_each)
-		put(c, g->rank, slot);
+		put(c, g->rank, to);
 	for (int r = 0; r < g->size && c->to_each; r++)
 		if (r != g->rank || c->fold.op)
-			put(c, r, slot + (size_t)r * p.lane);
+			put(c, r, to + (size_t)r * lane);
+}
+
+static void write_slot(const struct ipcshare__call *c)
+{
+	write_pieces(c, (char *)ipcshare__board_slot(c->group)->body, c->lane);
+}
+
+/* A block has @most bytes at most. */
+static void write_first(const struct ipcshare__call *c, uint64_t most)
+{
+	if (!is_few(c, most)) {
+		write_slot(c);
+		return;
+	}
+	write_pieces(c, (char *)c->group->front.few, first_place(c, most).lane);
+	c->group->front_used = sizeof(c->group->front);
 }
 
 /* What of the slot of @rank is for us. */
@@ -130,7 +148,7 @@ static void read_first(const struct ipcshare__call *c)
 	for (int i = 1; i < c->group->size; i++) {
 		int r = nth(c->group, i);
 
-		take(c, r, first_place(c, ipcshare__board_read(c->group, r)->header.value));
+		take(c, r, first_place(c, ipcshare__board_read(c->group, r)->front.header.value));
 	}
 }
 
@@ -154,7 +172,7 @@ static int go_on(struct ipcshare__call *c)
 {
 	if (c->done >= c->most)
 		return ipcshare__transfer_end(c);
-	write_slot(c, place(c));
+	write_slot(c);
 	c->next = after_more;
 	return 0;
 }
@@ -199,7 +217,7 @@ int ipcshare__transfer(struct ipcshare__call *c)
 	c->offers = ipcshare__direct_offer(c, most, longest(c, &c->in));
 	ipcshare__call_say(c, most);
 	if (!c->offers)
-		write_slot(c, first_place(c, most));
+		write_first(c, most);
 	c->next = after_first;
 	return 0;
 }

@@ -27,6 +27,7 @@ int ipcshare__board_make(struct ipcshare_group *g, char key[IPCSHARE__KEY_SIZE])
 		.rank = (uint32_t)g->rank,
 		.nranks = (uint32_t)g->size,
 	};
+	ipcshare__wait_cores(g->page->cores, sizeof(g->page->cores));
 	err = host->ops->export_key(host, &g->control, 0, key);
 	g->control_exported = !err;
 	return err;
@@ -92,6 +93,22 @@ void ipcshare__board_leave(struct ipcshare_group *g, int rank)
 	g->members[rank].control = NULL;
 }
 
+/* A rank that is bound to a core of its own sees but one. */
+bool ipcshare__board_crowded(const struct ipcshare_group *g)
+{
+	const size_t words = sizeof(g->page->cores) / sizeof(g->page->cores[0]);
+	int cores = 0;
+
+	for (size_t i = 0; i < words; i++) {
+		uint64_t all = g->page->cores[i];
+
+		for (int r = 0; r < g->size; r++)
+			all |= r == g->rank ? 0 : g->members[r].control->cores[i];
+		cores += __builtin_popcountll(all);
+	}
+	return g->size > cores;
+}
+
 /* ---- Rounds ---- */
 
 struct ipcshare__slot *ipcshare__board_slot(struct ipcshare_group *g)
@@ -119,20 +136,30 @@ void ipcshare__board_wake(struct ipcshare_group *g)
 
 void ipcshare__board_post(struct ipcshare_group *g)
 {
-	uint64_t *round = &ipcshare__board_slot(g)->round;
+	struct ipcshare__slot *slot = ipcshare__board_slot(g);
+	const uint64_t *from = (const uint64_t *)&g->front;
+	uint64_t *to = (uint64_t *)&slot->front;
+
+	/* What is beside the flag last, and all in one go: whoever looks on takes the line away. */
+	for (size_t i = (g->front_used + 7) / 8; i > 0; i--)
+		to[i - 1] = from[i - 1];
+	g->front_used = 0;
+	/* Pairs with the acquire loads in has_entered(). It may still be on its way when this returns. */
+	__atomic_store_n(&slot->round, ++g->round, __ATOMIC_RELEASE);
+}
+
+void ipcshare__board_call(struct ipcshare_group *g)
+{
 	bool sleepers = false;
 
-	g->round++;
-	/*
-	 * Pairs with the acquire loads in has_entered(). And one of the two is seen: by us that a peer
-	 * sleeps, or by it, before it does, that we have posted (sleep_until_posted()).
-	 */
-	__atomic_store_n(round, g->round, __ATOMIC_SEQ_CST);
+	/* One of the two is seen: by us that a peer sleeps, or by it, before it does, that we have posted
+	 * (sleep_until_posted()). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (int r = 0; r < g->size && !sleepers; r++)
 		sleepers = r != g->rank &&
-			   __atomic_load_n(&g->members[r].control->asleep, __ATOMIC_SEQ_CST);
+			   __atomic_load_n(&g->members[r].control->asleep, __ATOMIC_RELAXED);
 	if (sleepers)
-		wake(round);
+		wake(&ipcshare__board_slot_in(g->page, g->round)->round);
 }
 
 int ipcshare__board_late(const struct ipcshare_group *g, int r)
@@ -152,19 +179,29 @@ static int unless_all_posted(struct ipcshare_group *g, int err, const struct ipc
 	return err;
 }
 
-int ipcshare__board_wait(struct ipcshare_group *g)
+/* It takes longer than ranks on cores of their own need for a short call. */
+static int wait_long(struct ipcshare_group *g, int late)
 {
+	struct ipcshare_error before = *ipcshare_last_error();
 	struct ipcshare_wait wait;
-	struct ipcshare_error before;
-	int late = ipcshare__board_late(g, 0), err = 0;
+	int err = 0;
 
-	if (late == g->size)
-		return 0;
-	before = *ipcshare_last_error();
 	ipcshare__wait_begin(&wait, g);
 	while (!err && (late = ipcshare__board_late(g, late)) < g->size)
 		err = ipcshare__wait_for_post(&wait, late);
 	return unless_all_posted(g, err, &before);
+}
+
+int ipcshare__board_wait(struct ipcshare_group *g)
+{
+	int late;
+
+	if (g->crowded) /* they may need our core, or sleep */
+		ipcshare__board_call(g);
+	late = ipcshare__wait_spin(g);
+	if (!g->crowded) /* our post has arrived meanwhile: this costs less now */
+		ipcshare__board_call(g);
+	return late == g->size ? 0 : wait_long(g, late);
 }
 
 int ipcshare__board_glance(struct ipcshare_wait *wait)

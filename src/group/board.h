@@ -18,18 +18,30 @@ int ipcshare__board_allow(struct ipcshare_group *group);
 /* Map @rank's part, of which @key is the key. */
 int ipcshare__board_meet(struct ipcshare_group *group, int rank, const char *key);
 void ipcshare__board_leave(struct ipcshare_group *group, int rank);
+/* All parts are mapped: are there more ranks than cores that they may use, all together? */
+bool ipcshare__board_crowded(const struct ipcshare_group *group);
 
-/* For what this rank has to say in the next round. */
+/*
+ * For what this rank has to say in the next round. A few bytes that the others may be waiting for already
+ * should go into the group's front instead: the post writes them at once with the flag, and the line of
+ * the slot goes to the others once and not twice.
+ */
 struct ipcshare__slot *ipcshare__board_slot(struct ipcshare_group *group);
-/* The next round is the one we are in. */
+/* The next round is the one we are in. Whoever sleeps is not woken by it, but by what must follow. */
 void ipcshare__board_post(struct ipcshare_group *group);
+/* Wake who sleeps until we post; ipcshare__board_wait() does it by itself. */
+void ipcshare__board_call(struct ipcshare_group *group);
 /* Until all ranks have posted this round: 0, or why that will not be. */
 int ipcshare__board_wait(struct ipcshare_group *group);
 /* Not all have: 0 they still may, else why they won't. It takes longer when @wait says it is time to. */
 int ipcshare__board_glance(struct ipcshare_wait *wait);
 /* The first rank from @rank on that has not posted it; the group's size if all have. */
 int ipcshare__board_late(const struct ipcshare_group *group, int rank);
-/* What @rank said in this round. It may still write there if it is hostile: copy first, then check. */
+/*
+ * What @rank said in this round. It may still write there if it is hostile: copy first, then check. Our own
+ * slot is with those who read it: to have its front back costs as much as to get theirs. It is in the
+ * group's front still.
+ */
 const struct ipcshare__slot *ipcshare__board_read(const struct ipcshare_group *group, int rank);
 /* The slot of @control for @round. */
 static inline struct ipcshare__slot *ipcshare__board_slot_in(struct ipcshare__control *control,
@@ -38,7 +50,7 @@ static inline struct ipcshare__slot *ipcshare__board_slot_in(struct ipcshare__co
 	return (struct ipcshare__slot *)(control + 1) + round % 2;
 }
 
-/* Whoever sleeps until we post looks around instead. */
+/* Whoever may sleep until we post looks around instead. */
 void ipcshare__board_wake(struct ipcshare_group *group);
 
 #endif

@@ -113,6 +113,7 @@ int ipcshare__exchange_post(struct ipcshare_group *g)
 	if (g->broken)
 		return exchange_refuse(g);
 	ipcshare__board_post(g);
+	ipcshare__board_call(g);
 	return 0;
 }
 
@@ -145,9 +146,10 @@ int ipcshare__exchange_test(struct ipcshare_wait *wait, bool *over)
 
 int ipcshare__exchange_barrier(struct ipcshare_group *g)
 {
-	int err = ipcshare__exchange_post(g);
-
-	return err ? err : round_end(g, ipcshare__board_wait(g));
+	if (g->broken)
+		return exchange_refuse(g);
+	ipcshare__board_post(g);
+	return round_end(g, ipcshare__board_wait(g));
 }
 
 int ipcshare__exchange(struct ipcshare_group *g, const void *mine, size_t len, void *all)
@@ -159,10 +161,10 @@ int ipcshare__exchange(struct ipcshare_group *g, const void *mine, size_t len, v
 	if (!g->met)
 		return bootstrap_exchange(g, mine, len, all);
 	assert(len <= IPCSHARE__SLOT_MOST);
-	memcpy(&ipcshare__board_slot(g)->header, mine, len);
+	memcpy(&ipcshare__board_slot(g)->front, mine, len);
 	err = ipcshare__exchange_barrier(g);
 	for (int r = 0; r < g->size && !err; r++)
-		memcpy((char *)all + (size_t)r * len, &ipcshare__board_read(g, r)->header, len);
+		memcpy((char *)all + (size_t)r * len, &ipcshare__board_read(g, r)->front, len);
 	return err;
 }
 
@@ -267,7 +269,7 @@ void ipcshare__detail_say(struct ipcshare_group *g, int status)
 	struct ipcshare__wire_detail mine;
 
 	detail_fill(&mine, status);
-	memcpy(&ipcshare__board_slot(g)->header, &mine, sizeof(mine));
+	memcpy(&ipcshare__board_slot(g)->front, &mine, sizeof(mine));
 }
 
 int ipcshare__details_hear(struct ipcshare_group *g)
@@ -275,7 +277,7 @@ int ipcshare__details_hear(struct ipcshare_group *g)
 	struct ipcshare__wire_detail d;
 
 	for (int r = 0; r < g->size; r++) {
-		memcpy(&d, &ipcshare__board_read(g, r)->header, sizeof(d));
+		memcpy(&d, &ipcshare__board_read(g, r)->front, sizeof(d));
 		if (d.status < 0)
 			return detail_take(g, &d, r);
 	}

@@ -14,11 +14,10 @@
 #include "group/board.h"
 #include "group/wait.h"
 
+/* Its context is alive as long as it is. */
 int ipcshare__group_check(const struct ipcshare_group *g, const char *stage)
 {
-	int err = ipcshare__handle_check(g, IPCSHARE__HANDLE_GROUP, stage);
-
-	return err ? err : ipcshare__ctx_check(g->ctx, stage);
+	return ipcshare__handle_check(g, IPCSHARE__HANDLE_GROUP, stage);
 }
 
 const struct ipcshare_bootstrap *ipcshare__group_bootstrap(const struct ipcshare_group *g)
@@ -181,7 +180,7 @@ static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
 	g->rank = b->rank;
 	g->size = b->nranks;
 	g->page = &g->unshared;
-	g->crowded = ipcshare__wait_crowded(b->nranks);
+	g->crowded = true; /* until the ranks have met */
 	return g;
 }
 
@@ -215,6 +214,7 @@ static int group_meet(struct ipcshare_group *g, int status, const char *key,
 	err = peers_meet(g, all);
 	err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
 	g->met = !err; /* now all have mapped what all others show */
+	g->crowded = err || ipcshare__board_crowded(g);
 	return err;
 }
 

@@ -25,6 +25,8 @@ struct ipcshare_group {
 	int rank, size;
 	int broken; /* status of the exchange that failed: peers can't be waited for any more */
 	uint64_t round; /* of the exchange we are in, or left last */
+	struct ipcshare__front front; /* for the next slot */
+	size_t front_used; /* bytes of it */
 	_Atomic size_t children; /* sets, shares and requests alive */
 	struct ipcshare__memory control; /* our own control page; .base NULL until it is made */
 	bool control_exported;

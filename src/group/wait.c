@@ -3,6 +3,7 @@
 
 #include <linux/futex.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,7 +22,15 @@
 #define SPIN_LOOKS 2000u
 #define YIELD_LOOKS 1000u
 
-bool ipcshare__wait_crowded(int nranks)
+void ipcshare__wait_cores(void *cores, size_t bytes)
+{
+	memset(cores, 0, bytes);
+	if (sched_getaffinity(0, bytes, cores))
+		memset(cores, 0xff, bytes);
+}
+
+/* More than this rank alone may use: what all may use together is not known yet. */
+static bool crowded_here(int nranks)
 {
 	cpu_set_t cores;
 
@@ -42,7 +51,7 @@ static void begin(struct ipcshare_wait *wait, unsigned timeout_ms, bool crowded)
 
 void ipcshare__wait_begin_early(struct ipcshare_wait *wait, unsigned timeout_ms, int nranks)
 {
-	begin(wait, timeout_ms, ipcshare__wait_crowded(nranks));
+	begin(wait, timeout_ms, crowded_here(nranks));
 }
 
 void ipcshare__wait_begin(struct ipcshare_wait *wait, struct ipcshare_group *group)
@@ -253,12 +262,24 @@ static void sleep_until_posted(const struct ipcshare_group *group, int rank)
 	struct timespec most = { .tv_nsec = LOOK_EVERY_NS };
 	uint64_t *word = &ipcshare__board_slot_in(group->members[rank].control, group->round)->round, seen;
 
-	/* Pairs with ipcshare__board_post(): it sees that we sleep, or we that it has posted. */
+	/* Pairs with ipcshare__board_call(): it sees that we sleep, or we that it has posted. */
 	__atomic_store_n(&group->page->asleep, 1, __ATOMIC_SEQ_CST);
 	seen = __atomic_load_n(word, __ATOMIC_SEQ_CST);
 	if (seen < group->round)
 		syscall(SYS_futex, word, FUTEX_WAIT, (uint32_t)seen, &most, NULL, 0);
 	__atomic_store_n(&group->page->asleep, 0, __ATOMIC_RELAXED);
+}
+
+int ipcshare__wait_spin(const struct ipcshare_group *group)
+{
+	uint32_t looks = group->crowded ? 0 : SPIN_LOOKS;
+	int late = ipcshare__board_late(group, 0);
+
+	for (; late < group->size && looks; looks--) {
+		relax();
+		late = ipcshare__board_late(group, late);
+	}
+	return late;
 }
 
 int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank)
@@ -267,11 +288,7 @@ int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank)
 	int err;
 
 	wait->ticks += look < UINT32_MAX;
-	if (look < SPIN_LOOKS && !wait->crowded) {
-		relax();
-		return 0;
-	}
-	if (look < (wait->crowded ? 0 : SPIN_LOOKS) + YIELD_LOOKS) {
+	if (look < YIELD_LOOKS) {
 		sched_yield();
 		return 0;
 	}

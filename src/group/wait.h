@@ -15,8 +15,8 @@ struct ipcshare_wait {
 	bool crowded; /* more ranks than cores: never spin */
 };
 
-/* More ranks than cores that this one may use? */
-bool ipcshare__wait_crowded(int nranks);
+/* A bit for each core that this rank may use; all, if @bytes are too few to tell. */
+void ipcshare__wait_cores(void *cores, size_t bytes);
 
 void ipcshare__wait_begin(struct ipcshare_wait *wait, struct ipcshare_group *group);
 /* Before there is a group: only the clock is looked at. */
@@ -26,7 +26,9 @@ void ipcshare__wait_begin_early(struct ipcshare_wait *wait, unsigned timeout_ms,
 bool ipcshare__wait_has_entered(const struct ipcshare_group *group, int rank);
 /* All have entered it; but did one give up before it saw that? Then 0 is not the verdict. */
 int ipcshare__wait_unfinished(const struct ipcshare_group *group);
-/* Wait a little for @rank to enter it: 0 look again; or why that is of no more use. */
+/* Look for all to enter it, while that is cheaper than anything else: as ipcshare__board_late(). */
+int ipcshare__wait_spin(const struct ipcshare_group *group);
+/* Wait a little longer for @rank to enter it: 0 look again; or why that is of no more use. */
 int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank);
 /* The same for who has something else to do: without a deadline. */
 int ipcshare__wait_glance(struct ipcshare_wait *wait);

@@ -182,7 +182,7 @@ static void do_damage(struct ipcshare_group *g, void *arg)
 {
 	const struct damage *d = arg;
 
-	((unsigned char *)&ipcshare__board_slot(g)->header)[d->at] ^= (unsigned char)(1 << d->at % 8);
+	((unsigned char *)&ipcshare__board_slot(g)->front)[d->at] ^= (unsigned char)(1 << d->at % 8);
 }
 
 static void reads_altered_bytes(struct test_rank *me, void *arg)
@@ -229,7 +229,7 @@ static void a_blob_that_cannot_be_fails_the_share(void)
 		offsetof(struct ipcshare__wire_blob, nregions),
 		offsetof(struct ipcshare__wire_blob, rank), offsetof(struct ipcshare__wire_blob, access),
 	};
-	const size_t blob = IPCSHARE__SLOT_BODY - offsetof(struct ipcshare__slot, header);
+	const size_t blob = IPCSHARE__SLOT_BODY - offsetof(struct ipcshare__slot, front);
 	const size_t region = blob + sizeof(struct ipcshare__wire_blob);
 	const size_t descriptor = region + sizeof(struct ipcshare__wire_region) + 8; /* whole 16 */
 
