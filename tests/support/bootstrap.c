@@ -59,7 +59,7 @@ struct ipcshare_bootstrap test_rank_bootstrap(struct test_rank *me, int index, u
 {
 	struct test_lane *lane = &me->lanes[index];
 
-	lane->members = members ? members : (UINT64_C(1) << me->nranks) - 1;
+	lane->members = members ? members : UINT64_MAX >> (64 - me->nranks);
 	lane->nmembers = __builtin_popcountll(lane->members);
 	lane->member = __builtin_popcountll(lane->members & ((UINT64_C(1) << me->rank) - 1));
 	return (struct ipcshare_bootstrap){

@@ -209,6 +209,11 @@ int test_patience(int seconds)
 	return factor && atoi(factor) > 0 ? seconds * atoi(factor) : seconds;
 }
 
+void test_goes_on(void)
+{
+	alarm((unsigned)TEST_PATIENCE_S);
+}
+
 void test_become_child(int fd)
 {
 	pthread_mutex_init(&lock, NULL); /* another thread may have held it */
@@ -278,7 +283,7 @@ static void run_current(void)
 
 	snprintf(running, sizeof(running), "%s.%s", suite->name, test->name);
 	running_len = (sig_atomic_t)strlen(running);
-	alarm(TEST_PATIENCE_S);
+	test_goes_on();
 	if (run_step(suite->setup))
 		run_step(test->run);
 	test_reap_children();

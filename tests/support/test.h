@@ -39,6 +39,8 @@
 #define TEST_CHILD_PATIENCE_S test_patience(30)
 /* So many seconds, times TEST_PATIENCE of the environment, for machines that are slow to set up. */
 int test_patience(int seconds);
+/* A test of many parts has come through one: its patience begins anew. */
+void test_goes_on(void);
 
 /* ---- Suites ------------------------------------------------------------------------------ */
 
@@ -212,7 +214,7 @@ int test_poll(int fd, short events);
 
 /* ---- Ranks ------------------------------------------------------------------------------- */
 
-#define TEST_RANKS_MAX 48
+#define TEST_RANKS_MAX 64
 #define TEST_LANES 4 /* bootstraps that don't disturb each other, for groups at the same time */
 
 struct test_rank {

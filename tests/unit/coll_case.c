@@ -6,6 +6,8 @@
 #define GUARD 64 /* bytes behind each buffer that must stay */
 #define UNTOUCHED 0xa5
 #define SLOT_BODY (65536 - 128) /* what a round moves at most */
+#define MEMORY_MOST ((size_t)128 << 20) /* bytes, if all ranks have a block for each other */
+#define TOTAL_OFTEN ((size_t)256 << 10) /* of blocks for one rank */
 
 static const char *const name[COLL_WHICH] = {
 	"barrier", "bcast", "allgather", "allgatherv", "gather", "gatherv", "scatter", "scatterv",
@@ -22,26 +24,38 @@ static uint64_t mix(uint64_t a, uint64_t b)
 	return elements_random(&seed);
 }
 
-/* Around what a round moves of a block, once and twice; seldom much more. */
+/* Bytes where another way begins (ipcshare_coll.h), or a round is full; one element less and more. */
+static size_t draw_edge(int nranks, size_t size, uint64_t x)
+{
+	const size_t edges[] = { 2048, 2048, SLOT_BODY / (size_t)nranks / 64 * 64, SLOT_BODY, 65536, 262144 };
+	size_t times = 1 + (x >> 8 & 1);
+
+	return edges[x % (sizeof(edges) / sizeof(edges[0]))] / size * times + (x >> 9) % 3 - 1;
+}
+
+/* Mostly few, odd or none; seldom very many. */
 static size_t draw_count(int nranks, size_t size, uint64_t *seed)
 {
-	static const size_t some[] = { 0, 0, 1, 1, 2, 3, 5, 8, 17, 64, 100, 255, 1000 };
+	static const size_t few[] = { 0, 0, 1, 1, 2, 3, 5, 8, 17, 64, 100, 255, 1000 };
 	uint64_t x = elements_random(seed);
-	size_t lane = (x & 16 ? SLOT_BODY : SLOT_BODY / (size_t)nranks / 64 * 64) / size;
+	size_t n = few[(x >> 8) % (sizeof(few) / sizeof(few[0]))], total;
 
-	if (x % 16 < 11)
-		return some[(x >> 8) % (sizeof(some) / sizeof(some[0]))];
-	if (x % 64 < 63)
-		return lane * (1 + (x >> 8 & 1)) + (x >> 9) % 3 - 1;
-	return (x >> 8) % (((size_t)3 << 20) / (size_t)nranks) / size;
+	if (x % 256 == 0)
+		n = (x >> 8) % (((size_t)3 << 20) / (size_t)nranks) / size;
+	else if (x % 4 == 0)
+		n = draw_edge(nranks, size, x >> 8);
+	/* What all ranks have for each other costs time, and more of it memory. */
+	total = n * size * (size_t)nranks;
+	return total > MEMORY_MOST / (size_t)nranks || (total > TOTAL_OFTEN && x >> 62) ? n % 1000 : n;
 }
 
 static const struct ipcshare_op user = { sizeof(user), elements_user, NULL };
 
-struct coll_case coll_case_draw(struct ipcshare_group *group, uint64_t *seed)
+struct coll_case coll_case_draw(struct ipcshare_group *group, struct coll_arena *arena, uint64_t *seed)
 {
 	struct coll_case c = { .group = group, .rank = ipcshare_group_rank(group),
 			       .nranks = ipcshare_group_size(group) };
+	uint64_t x;
 
 	c.which = (enum coll_which)(elements_random(seed) % COLL_WHICH);
 	c.type = (enum ipcshare_type)(elements_random(seed) % IPCSHARE_TYPES);
@@ -52,6 +66,9 @@ struct coll_case coll_case_draw(struct ipcshare_group *group, uint64_t *seed)
 	c.root = (int)(elements_random(seed) % (uint64_t)c.nranks);
 	c.in_place = elements_random(seed) % 3 == 0;
 	c.started = elements_random(seed) % 3 == 0;
+	/* No rank's memory is shared, or that of about half of them, or everybody's. */
+	x = elements_random(seed);
+	c.arena = x % 4 == 0 || (x % 4 == 1 && mix(x, (uint64_t)c.rank) & 1) ? NULL : arena;
 	c.seed = elements_random(seed);
 	return c;
 }
@@ -117,15 +134,18 @@ static void places_make(const struct coll_case *c, int out, int one, struct plac
 struct buffer {
 	char *at, *expected;
 	size_t len; /* bytes, with the guard */
+	int shared; /* in the arena */
 };
 
 static struct buffer buffer_make(const struct coll_case *c, size_t count)
 {
 	struct buffer b = { .len = bytes(c, count) + GUARD };
+	size_t room = (b.len + 63) / 64 * 64;
 
-	b.at = c->arena ? c->arena->base + c->arena->used : malloc(b.len);
-	if (c->arena)
-		c->arena->used += (b.len + 63) / 64 * 64;
+	b.shared = c->arena && room <= c->arena->size - c->arena->used;
+	b.at = b.shared ? c->arena->base + c->arena->used : malloc(b.len);
+	if (b.shared)
+		c->arena->used += room;
 	b.expected = malloc(b.len);
 	REQUIRE(b.at && b.expected, "%zu bytes", b.len);
 	memset(b.at, UNTOUCHED, b.len);
@@ -147,11 +167,11 @@ static void buffer_expect(const struct coll_case *c, struct buffer *b, size_t at
 
 static int buffer_check(const struct coll_case *c, struct buffer *b, const char *what)
 {
-	size_t at = 0;
+	size_t at = memcmp(b->at, b->expected, b->len) ? 0 : b->len;
 
 	while (at < b->len && b->at[at] == b->expected[at])
 		at++;
-	if (!c->arena)
+	if (!b->shared)
 		free(b->at);
 	free(b->expected);
 	return CHECK(at == b->len,
@@ -358,6 +378,8 @@ static int run_reduce_scatter(const struct coll_case *c)
 
 int coll_case_run(const struct coll_case *c)
 {
+	if (c->arena)
+		c->arena->used = 0;
 	switch (c->which) {
 	case COLL_BARRIER:
 		return CHECK_STATUS(ipcshare_barrier(c->group), 0);

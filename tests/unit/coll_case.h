@@ -29,6 +29,12 @@ enum coll_which {
 	COLL_WHICH
 };
 
+/* Memory that the group shares, for the buffers of one case after the other; as far as it goes. */
+struct coll_arena {
+	char *base;
+	size_t size, used;
+};
+
 struct coll_case {
 	struct ipcshare_group *group;
 	int rank, nranks;
@@ -39,16 +45,12 @@ struct coll_case {
 	int root;
 	int in_place;
 	int started; /* and ended later, in the form for that */
-	/* Where buffers are from; NULL: malloc(). */
-	struct coll_arena {
-		char *base;
-		size_t used;
-	} *arena;
+	struct coll_arena *arena; /* where buffers are from; NULL: malloc() */
 	uint64_t seed; /* of bytes, lengths and gaps */
 };
 
-/* The next case of @group. */
-struct coll_case coll_case_draw(struct ipcshare_group *group, uint64_t *seed);
+/* The next case of @group; buffers may be from @arena. */
+struct coll_case coll_case_draw(struct ipcshare_group *group, struct coll_arena *arena, uint64_t *seed);
 /* Make the call and check what came; 1 if all is well. */
 int coll_case_run(const struct coll_case *c);
 

@@ -174,27 +174,47 @@ void elements_fold(const struct ipcshare_op *op, enum ipcshare_type type, void *
 
 /* ---- Made and compared ---- */
 
+/* Any mantissa and sign, and an exponent near that of 1. */
+static uint16_t half_small(enum ipcshare_type type, uint64_t x)
+{
+	unsigned m = (unsigned)mantissa(type), e = (unsigned)bias(type) - 4 + (x & 7);
+
+	return (uint16_t)((x >> 16 & ((1u << m) - 1)) | e << m | (x >> 32 & 0x8000));
+}
+
 static void fill_one(enum ipcshare_type type, void *p, uint64_t x)
 {
+	static const float scales[] = { 1 / 16.f, 1 / 8.f, 1 / 4.f, 1 / 2.f, 1, 2, 4, 8 };
 	int small = (int)(x >> 32 & 0x7ff) - 1024;
-	float f = (float)small * ldexpf(1, (int)(x & 7) - 4);
-	double d = (double)small / 3 * ldexp(1, (int)(x & 7) - 4);
+	float scale = scales[x & 7];
 
 	switch (type) {
 	case IPCSHARE_FP16:
-	case IPCSHARE_BF16: *(uint16_t *)p = elements_half_nearest(type, f / 64); break;
-	case IPCSHARE_FP32: *(float *)p = f / 3; break;
-	case IPCSHARE_FP64: *(double *)p = d; break;
+	case IPCSHARE_BF16: *(uint16_t *)p = half_small(type, x); break;
+	case IPCSHARE_FP32: *(float *)p = (float)small / 3 * scale; break;
+	case IPCSHARE_FP64: *(double *)p = (double)small / 3 * scale; break;
 	/* Few values, so that indices decide. */
 	case IPCSHARE_INT16_INDEX: *(int16_t *)p = (int16_t)(small % 4); break;
 	case IPCSHARE_INT32_INDEX: *(int32_t *)p = small % 4; break;
 	case IPCSHARE_INT64_INDEX: *(int64_t *)p = small % 4; break;
 	case IPCSHARE_FP32_INDEX: *(float *)p = (float)(small % 4) / 2; break;
 	case IPCSHARE_FP64_INDEX: *(double *)p = (double)(small % 4) / 2; break;
-	default:
-		if (x >> 60 < 4) /* zeroes, for the logical ops */
+	default: break;
+	}
+}
+
+/* Integers of any size: eight bytes at a time, and zeroes among them, for the logical ops. */
+static void fill_words(char *p, size_t len, uint64_t seed)
+{
+	while (len) {
+		uint64_t x = elements_random(&seed);
+		size_t n = len < sizeof(x) ? len : sizeof(x);
+
+		if (x >> 60 < 4)
 			x = 0;
-		memcpy(p, &x, ipcshare_type_size(type));
+		memcpy(p, &x, n);
+		p += n;
+		len -= n;
 	}
 }
 
@@ -214,7 +234,12 @@ void elements_fill(enum ipcshare_type type, void *p, size_t count, uint64_t seed
 {
 	size_t size = ipcshare_type_size(type), at = index_at(type);
 
-	memset(p, 0, count * size);
+	if (type <= IPCSHARE_UINT64) {
+		fill_words(p, count * size, seed);
+		return;
+	}
+	if (at) /* for the padding */
+		memset(p, 0, count * size);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t x = elements_random(&seed);
 		int32_t index = (int32_t)(x >> 48);

@@ -121,7 +121,7 @@ static void is_right_in_everything(struct test_rank *me, void *arg)
 	setenv("IPCSHARE_CHECK", "1", 1);
 	team_join(me, &t);
 	for (int i = 0; i < 200; i++) {
-		struct coll_case c = coll_case_draw(t.group, &seed);
+		struct coll_case c = coll_case_draw(t.group, NULL, &seed);
 
 		c.count %= 100;
 		coll_case_run(&c);

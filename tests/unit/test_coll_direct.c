@@ -33,8 +33,6 @@ static int rounds_of(const struct coll_case *c)
 {
 	struct rounds rounds = { .special = -1 };
 
-	if (c->arena)
-		c->arena->used = 0;
 	rounds_watch(&rounds);
 	coll_case_run(c);
 	rounds_watch(NULL);
@@ -44,7 +42,7 @@ static int rounds_of(const struct coll_case *c)
 static void moves_long_blocks(struct test_rank *me, void *arg)
 {
 	unsigned flags = arg ? IPCSHARE_READ_ONLY : 0;
-	struct coll_arena arena = { 0 };
+	struct coll_arena arena = { .size = ARENA };
 	struct ipcshare_set *set;
 	struct team t;
 
@@ -89,7 +87,7 @@ static void long_blocks_in_shared_memory_take_two_rounds(void)
 static void reduces_long_blocks(struct test_rank *me, void *arg)
 {
 	unsigned flags = arg ? IPCSHARE_READ_ONLY : 0;
-	struct coll_arena arena = { 0 };
+	struct coll_arena arena = { .size = ARENA };
 	struct ipcshare_set *set;
 	struct team t;
 
@@ -122,7 +120,7 @@ static void long_arrays_in_shared_memory_are_reduced_there(void)
 
 static void one_has_other_memory(struct test_rank *me, void *arg)
 {
-	struct coll_arena arena = { 0 };
+	struct coll_arena arena = { .size = ARENA };
 	struct ipcshare_set *set;
 	struct team t;
 
@@ -160,7 +158,7 @@ static void lie(struct ipcshare_group *g, void *arg)
 static void is_offered_what_is_not_there(struct test_rank *me, void *arg)
 {
 	static const size_t lies[] = { 4, 7, 8 + 4, 8 + 7, 40 + 5 };
-	struct coll_arena arena = { 0 };
+	struct coll_arena arena = { .size = ARENA };
 	struct ipcshare_set *set;
 	struct team t;
 
@@ -173,7 +171,6 @@ static void is_offered_what_is_not_there(struct test_rank *me, void *arg)
 		struct rounds rounds = { .special = 1, .before_post = lie, .arg = &at };
 		struct coll_case c = long_case(&t, COLL_ALLGATHER, &arena);
 
-		arena.used = 0;
 		rounds_watch(t.rank ? NULL : &rounds);
 		coll_case_run(&c);
 		rounds_watch(NULL);

@@ -1,41 +1,98 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Some thousand calls of all collectives, in groups of many sizes, against what must come. */
+/*
+ * Ten thousand calls of all collectives, in groups of 1 to 64, against what must come; TEST_CASES of
+ * the environment says another number, TEST_SEED other cases.
+ */
+#include <stdlib.h>
+
 #include "coll_case.h"
 
-#define CASES 200 /* of a group */
+#define CASES 10000
+#define SEED 20240229
+#define RUN_MOST 300 /* cases of a group, which then ends, for ranks have a deadline */
+#define ARENA_ALL ((size_t)64 << 20)
+#define ARENA_MOST ((size_t)8 << 20)
+
+static uint64_t setting(const char *name, uint64_t otherwise)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? strtoull(value, NULL, 0) : otherwise;
+}
+
+struct run {
+	uint64_t seed;
+	int cases;
+};
+
+static struct coll_arena arena_share(struct team *t, struct ipcshare_set **set)
+{
+	size_t size = ARENA_ALL / (size_t)t->nranks;
+	struct coll_arena arena = { .size = size < ARENA_MOST ? size : ARENA_MOST };
+
+	arena.base = team_alloc(t->ctx, arena.size);
+	*set = team_share(t, &(struct ipcshare_buf){ arena.base, arena.size }, 1, IPCSHARE_LAZY);
+	return arena;
+}
 
 static void makes_many_calls(struct test_rank *me, void *arg)
 {
-	uint64_t seed = 20240229 + (uint64_t)me->nranks;
+	const struct run *run = arg;
+	uint64_t seed = run->seed;
+	struct coll_arena arena;
+	struct ipcshare_set *set;
 	struct team t;
 	int wrong = 0;
 
-	(void)arg;
 	team_join(me, &t);
-	for (int i = 0; i < CASES && wrong < 3; i++) {
-		struct coll_case c = coll_case_draw(t.group, &seed);
+	arena = arena_share(&t, &set);
+	for (int i = 0; i < run->cases && wrong < 3; i++) {
+		struct coll_case c = coll_case_draw(t.group, &arena, &seed);
 
-		wrong += !coll_case_run(&c);
+		wrong += !CHECK(coll_case_run(&c), "case %d is wrong", i);
 	}
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	CHECK_STATUS(ipcshare_free(t.ctx, arena.base), 0);
 	team_leave(&t);
+}
+
+/* @percent of all cases, for groups of @nranks. */
+static void run_group(int nranks, uint64_t percent)
+{
+	uint64_t seed = setting("TEST_SEED", SEED), left = setting("TEST_CASES", CASES) * percent / 100;
+	struct run run = { .seed = seed * 64 + (uint64_t)nranks };
+
+	for (; left; left -= (uint64_t)run.cases) {
+		run.cases = left < RUN_MOST ? (int)left : RUN_MOST;
+		if (test_ranks(nranks, makes_many_calls, &run)) {
+			FAIL("groups of %d with TEST_SEED=%ju", nranks, (uintmax_t)seed);
+			return;
+		}
+		elements_random(&run.seed);
+		test_goes_on();
+	}
 }
 
 static void every_call_brings_what_it_must_in_groups_of_1_to_5(void)
 {
-	for (int n = 1; n <= 5; n++)
-		test_ranks(n, makes_many_calls, NULL);
+	run_group(1, 2);
+	for (int n = 2; n <= 5; n++)
+		run_group(n, 12);
 }
 
 static void every_call_brings_what_it_must_in_groups_of_6_to_9(void)
 {
 	for (int n = 6; n <= 9; n++)
-		test_ranks(n, makes_many_calls, NULL);
+		run_group(n, 9);
 }
 
 static void larger_groups_do_the_same(void)
 {
-	test_ranks(13, makes_many_calls, NULL);
-	test_ranks(16, makes_many_calls, NULL);
+	run_group(13, 5);
+	run_group(16, 5);
+	run_group(17, 2);
+	run_group(33, 1);
+	run_group(64, 1);
 }
 
 TEST_SUITE(coll_random, NULL, NULL,
