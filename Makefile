@@ -167,8 +167,10 @@ endif
 PC        := $(patsubst %.in,$B/%,$(wildcard pkgconfig/*.pc.in))
 MAN       := $(wildcard docs/man/*.[0-9])
 WORKLOADS := $(wildcard bench/workloads/*.txt)
+EXAMPLES  := $(wildcard docs/examples/*.c)
 INSTALLED := $(ARCHIVES:%=%@$(LIBDIR)) $(PC:%=%@$(LIBDIR)/pkgconfig) $(HDR:%=%@$(INCLUDEDIR)) \
              $(PROGRAMS:%=%@$(BINDIR)) $(WORKLOADS:%=%@$(DATADIR)/workloads) LICENSE@$(DOCDIR) \
+             $(EXAMPLES:%=%@$(DOCDIR)/examples) \
              $(foreach man,$(MAN),$(man)@$(MANDIR)/man$(subst .,,$(suffix $(man))))
 
 install: $(ARCHIVES) $(PROGRAMS) pc ## install to PREFIX=/usr/local; honours DESTDIR
@@ -179,7 +181,7 @@ install: $(ARCHIVES) $(PROGRAMS) pc ## install to PREFIX=/usr/local; honours DES
 
 uninstall: ## remove what install installed
 	@for f in $(INSTALLED); do rm -f "$(DESTDIR)$${f#*@}/$$(basename "$${f%@*}")"; done
-	@for d in $(DATADIR)/workloads $(DATADIR) $(DOCDIR); do \
+	@for d in $(DATADIR)/workloads $(DATADIR) $(DOCDIR)/examples $(DOCDIR); do \
 		rmdir "$(DESTDIR)$$d" 2>/dev/null || :; done
 
 # Written at each install, as they name its folders; what MPI needs is what its wrapper says.

@@ -8,6 +8,7 @@
 #ifndef IPCSHARE_BACKEND_BACKEND_H
 #define IPCSHARE_BACKEND_BACKEND_H
 
+#include <ipcshare_coll.h>
 #include <stdbool.h>
 
 #include "base/config.h"
@@ -151,6 +152,17 @@ struct ipcshare__backend_ops {
 	int (*stream_create)(struct ipcshare__backend *be, struct ipcshare__stream **out);
 	void (*stream_destroy)(struct ipcshare__backend *be, struct ipcshare__stream *stream);
 	int (*stream_synchronise)(struct ipcshare__backend *be, struct ipcshare__stream *stream);
+
+	/* Can reduce() do that? */
+	bool (*reduces)(const struct ipcshare__backend *be, enum ipcshare_type type,
+			enum ipcshare_op_kind op);
+	/*
+	 * dst = dst op src for @n bytes of elements, in the order of the stream; both on the device of
+	 * the backend, and neither imported from another one.
+	 */
+	int (*reduce)(struct ipcshare__backend *be, void *dst, const void *src, size_t n,
+		      enum ipcshare_type type, enum ipcshare_op_kind op,
+		      struct ipcshare__stream *stream);
 
 	/*
 	 * A notify is one bit that orders streams of different processes: whoever has it records it,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "coll/direct.h"
+#include "coll/offer.h"
 
 /* ---- Its arguments ---- */
 
@@ -125,8 +125,8 @@ int ipcshare__call_run(struct ipcshare__call *c)
 
 void ipcshare__call_end(struct ipcshare__call *c)
 {
-	if (c->direct)
-		ipcshare__direct_end(c);
+	if (c->offered)
+		ipcshare__offers_end(c);
 }
 
 void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)

@@ -46,8 +46,8 @@ struct ipcshare__call {
 	uint64_t done; /* of these, the bytes that are where they belong, or on their way in a slot */
 	size_t lane; /* bytes that a slot has for one rank, once there are more than a few */
 	bool is_long; /* some rank does not take the short way */
-	bool offers, some_offer, all_offer; /* as said, and as heard of those that have bytes (direct.h) */
-	struct ipcshare__direct *direct; /* NULL: nothing is held */
+	bool offers, some_offer, all_offer; /* as said, and as heard of those that have bytes (offer.h) */
+	struct ipcshare__offers *offered; /* offer.h; NULL: nothing is held */
 	ipcshare__step *otherwise; /* if not all can go that way */
 };
 

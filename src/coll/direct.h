@@ -20,6 +20,5 @@
 bool ipcshare__direct_offer(struct ipcshare__call *call, uint64_t gives, uint64_t takes);
 /* A step, after all have offered. If some rank can't map what it needs, @otherwise is the next. */
 int ipcshare__direct(struct ipcshare__call *call, ipcshare__step *otherwise);
-void ipcshare__direct_end(struct ipcshare__call *call);
 
 #endif

@@ -157,7 +157,7 @@ static int finish(struct ipcshare_request **request)
 /* Its group was abandoned, and with it what the call held. */
 static int forget(struct ipcshare_request **request, int err)
 {
-	free((*request)->call.direct);
+	free((*request)->call.offered);
 	free(*request);
 	*request = NULL;
 	return err;

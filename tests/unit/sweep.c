@@ -101,6 +101,7 @@ static const struct place {
 	{ "aclmdlRICaptureGetInfo", SWEEP_PIECES },
 	{ "aclmdlRIExecuteAsync", SWEEP_PIECES },
 	{ "aclmdlRIDestroy", SWEEP_PIECES },
+	{ "aclrtReduceAsync", SWEEP_PIECES },
 	{ "aclrtCreateNotify", SWEEP_PIECES },
 	{ "aclrtDestroyNotify", SWEEP_PIECES },
 	{ "aclrtRecordNotify", SWEEP_PIECES },

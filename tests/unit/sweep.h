@@ -12,7 +12,7 @@
 /* What a rank does over and over; each call of the runtime is met by one of these. */
 enum sweep_of {
 	SWEEP_SHARE = 1, /* groups and shares */
-	SWEEP_PIECES = 2, /* registered memory, one-sided maps, planes, plans, notifies */
+	SWEEP_PIECES = 2, /* registered memory, one-sided maps, planes, plans, reducing, notifies */
 	SWEEP_OLD = 4, /* shares, on a runtime that lacks newer calls */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Failures of the Ascend runtime beside shares: memory that the program registers, one-sided maps,
- * planes, plans and notifies. Each rank maps what the last one has, and is mapped by the next.
+ * planes, plans, reducing and notifies. Each rank maps what the last one has, and is mapped by the next.
  */
 #include <stdlib.h>
 
@@ -116,6 +116,27 @@ static void runs_plans(struct sweep *s, const struct ring *r)
 	r->ops->plan_free(r->be, plan);
 }
 
+/* ---- Reducing ---- */
+
+/* What cannot be queued is not done: the same step again counts once. */
+static void reduces(struct sweep *s, const struct ring *r)
+{
+	int32_t ones[64], sums[64];
+
+	for (int i = 0; i < 64; i++)
+		ones[i] = i;
+	ALONE(ipcshare_copy(s->ctx, r->own, ones, sizeof(ones)));
+	ALONE(ipcshare_copy(s->ctx, r->program, ones, sizeof(ones)));
+	for (int n = 0; n < 2; n++)
+		ALONE(r->ops->reduce(r->be, r->own, r->program, sizeof(ones), IPCSHARE_INT32,
+				     IPCSHARE_OP_SUM, NULL));
+	ALONE(r->ops->stream_synchronise(r->be, NULL));
+	ALONE(ipcshare_copy(s->ctx, sums, r->own, sizeof(sums)));
+	for (int i = 0; i < 64; i++)
+		CHECK_INT(sums[i], 3 * i);
+	test_rank_barrier(s->me, NPU_TALK);
+}
+
 /* ---- Notifies ---- */
 
 /* The owner waits until the next rank, which reads from it, has recorded. */
@@ -163,6 +184,7 @@ static void goes_round(struct sweep *s)
 	registers(s, &r);
 	copies_planes(s, &r);
 	runs_plans(s, &r);
+	reduces(s, &r);
 	notifies(s, &r);
 	ALONE(ipcshare_unmap(s->ctx, r.theirs));
 	test_rank_barrier(s->me, NPU_TALK);

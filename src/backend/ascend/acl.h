@@ -38,6 +38,16 @@ enum acl_topo { /* bits of aclrtGetDevicesTopo */
 };
 enum acl_dev_attr { ACL_DEV_ATTR_PHY_CHIP_ID = 402 };
 enum acl_notify_flag { ACL_NOTIFY_IMPORT_PEER_ACCESS = 2 }; /* another value than for memory */
+enum acl_reduce { ACL_REDUCE_SUM = 10, ACL_REDUCE_MAX = 11, ACL_REDUCE_MIN = 12 };
+enum acl_type {
+	ACL_FLOAT = 0,
+	ACL_FLOAT16 = 1,
+	ACL_INT8 = 2,
+	ACL_INT32 = 3,
+	ACL_INT16 = 6,
+	ACL_BF16 = 27,
+};
+#define ACL_REDUCE_MOST ((size_t)4 << 30) /* bytes of a sum in one call */
 enum acl_capture_mode { ACL_CAPTURE_RELAXED = 2 };
 enum acl_capture_status { ACL_CAPTURE_NONE = 0 };
 enum acl_location { ACL_LOCATION_DEVICE = 1, ACL_LOCATION_MANAGED = 3 };
@@ -99,6 +109,9 @@ typedef void *acl_handle; /* context, stream, notify */
 	X(0, aclrtMemcpy2dAsync,                                                                   \
 	  (void *dst, size_t dpitch, const void *src, size_t spitch, size_t width, size_t height,  \
 	   int32_t kind, acl_handle stream))                                                       \
+	X(0, aclrtReduceAsync,                                                                     \
+	  (void *dst, const void *src, uint64_t bytes, int32_t kind, int32_t type,                 \
+	   acl_handle stream, void *reserved))                                                     \
 	X(0, aclmdlRICaptureThreadExchangeMode, (int32_t * mode))                                  \
 	X(0, aclmdlRICaptureBegin, (acl_handle stream, int32_t mode))                              \
 	X(0, aclmdlRICaptureEnd, (acl_handle stream, acl_handle * model))                          \

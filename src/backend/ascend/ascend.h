@@ -27,6 +27,13 @@ static inline struct ascend *ipcshare__ascend_of(struct ipcshare__backend *be)
 	return (struct ascend *)be;
 }
 
+/* Where an op of the table is queued: the caller's stream, or the device's own. */
+static inline acl_handle ipcshare__ascend_stream(const struct ascend *a,
+						 struct ipcshare__stream *stream)
+{
+	return stream ? (acl_handle)stream : a->device.stream;
+}
+
 /* NULL once the context is abandoned: nothing is called then, only forgotten. */
 static inline const struct acl *ipcshare__ascend_acl(const struct ascend *a)
 {
@@ -67,6 +74,13 @@ int ipcshare__ascend_plan_create(struct ipcshare__backend *be, const struct ipcs
 int ipcshare__ascend_plan_run(struct ipcshare__backend *be, struct ipcshare__plan *plan,
 			      struct ipcshare__stream *stream);
 void ipcshare__ascend_plan_free(struct ipcshare__backend *be, struct ipcshare__plan *plan);
+
+/* reduce.c */
+bool ipcshare__ascend_reduces(const struct ipcshare__backend *be, enum ipcshare_type type,
+			      enum ipcshare_op_kind op);
+int ipcshare__ascend_reduce(struct ipcshare__backend *be, void *dst, const void *src, size_t n,
+			    enum ipcshare_type type, enum ipcshare_op_kind op,
+			    struct ipcshare__stream *stream);
 
 /* notify.c */
 int ipcshare__ascend_stream_create(struct ipcshare__backend *be, struct ipcshare__stream **out);

@@ -44,11 +44,6 @@ void ipcshare__ascend_stream_destroy(struct ipcshare__backend *be, struct ipcsha
 	ipcshare__ascend_leave(&a->device, &entry);
 }
 
-static acl_handle stream_or_own(const struct ascend *a, struct ipcshare__stream *stream)
-{
-	return stream ? (acl_handle)stream : a->device.stream;
-}
-
 int ipcshare__ascend_stream_synchronise(struct ipcshare__backend *be,
 					struct ipcshare__stream *stream)
 {
@@ -58,7 +53,7 @@ int ipcshare__ascend_stream_synchronise(struct ipcshare__backend *be,
 
 	if (err)
 		return err;
-	code = a->device.acl->aclrtSynchronizeStream(stream_or_own(a, stream));
+	code = a->device.acl->aclrtSynchronizeStream(ipcshare__ascend_stream(a, stream));
 	if (code)
 		err = ipcshare__acl_fail(a->device.acl, code, "stream", "aclrtSynchronizeStream",
 					 "a peer may have ended, freed its memory, or recorded no "
@@ -304,7 +299,8 @@ int ipcshare__ascend_notify_record(struct ipcshare__backend *be, struct ipcshare
 
 	if (err)
 		return err;
-	err = fail(a, a->device.acl->aclrtRecordNotify(n->handle, stream_or_own(a, stream)),
+	err = fail(a,
+		   a->device.acl->aclrtRecordNotify(n->handle, ipcshare__ascend_stream(a, stream)),
 		   "aclrtRecordNotify", "is the stream one of this context?");
 	ipcshare__ascend_leave(&a->device, &entry);
 	return err;
@@ -325,8 +321,9 @@ int ipcshare__ascend_notify_wait(struct ipcshare__backend *be, struct ipcshare__
 		err = notify_enter(a, &entry);
 	if (err)
 		return err;
-	err = fail(a, a->device.acl->aclrtWaitAndResetNotify(n->handle, stream_or_own(a, stream),
-							     timeout_s),
+	err = fail(a,
+		   a->device.acl->aclrtWaitAndResetNotify(
+			   n->handle, ipcshare__ascend_stream(a, stream), timeout_s),
 		   "aclrtWaitAndResetNotify", "is the stream one of this context?");
 	ipcshare__ascend_leave(&a->device, &entry);
 	return err;

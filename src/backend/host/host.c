@@ -300,6 +300,30 @@ static int host_copy(struct ipcshare__backend *be, void *dst, const void *src, s
 	return 0;
 }
 
+/* Where the CPU reaches all memory, it reduces: src/coll. */
+static bool host_reduces(const struct ipcshare__backend *be, enum ipcshare_type type,
+			 enum ipcshare_op_kind op)
+{
+	(void)be;
+	(void)type;
+	(void)op;
+	return false;
+}
+
+static int host_reduce(struct ipcshare__backend *be, void *dst, const void *src, size_t n,
+		       enum ipcshare_type type, enum ipcshare_op_kind op,
+		       struct ipcshare__stream *stream)
+{
+	(void)dst;
+	(void)src;
+	(void)n;
+	(void)type;
+	(void)op;
+	(void)stream;
+	return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "reduce", "",
+			      "backend %s has no device that reduces", be->ops->name);
+}
+
 const struct ipcshare__backend_ops ipcshare__host_ops = {
 	.name = "host",
 	.text = "memory of this machine, in memfds",
@@ -328,6 +352,8 @@ const struct ipcshare__backend_ops ipcshare__host_ops = {
 	.stream_create = ipcshare__host_stream_create,
 	.stream_destroy = ipcshare__host_stream_destroy,
 	.stream_synchronise = ipcshare__host_stream_synchronise,
+	.reduces = host_reduces,
+	.reduce = host_reduce,
 	.notify_create = ipcshare__host_notify_create,
 	.notify_export = ipcshare__host_notify_export,
 	.notify_allow = ipcshare__host_notify_allow,

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where the buffers of a call lie in regions that the group shares: each rank says it in the first round, in
+ * its slot, and the others map what they need of it.
+ */
+#ifndef IPCSHARE_COLL_OFFER_H
+#define IPCSHARE_COLL_OFFER_H
+
+#include "coll/call.h"
+
+/* Of one rank: what we read, and what we write. NULL where that is nothing. */
+struct ipcshare__reach {
+	struct ipcshare__mapping *out, *in; /* held */
+	const char *from;
+	char *to;
+};
+
+struct ipcshare__offers {
+	struct ipcshare__region *out, *in; /* that our own buffers lie in, held; NULL: they don't */
+	struct ipcshare__reach ranks[];
+};
+
+/* An array of each rank, and not a block for each other, is reduced. */
+static inline bool ipcshare__call_is_reduction(const struct ipcshare__call *call)
+{
+	return call->which == IPCSHARE__COLL_ALLREDUCE || call->which == IPCSHARE__COLL_REDUCE;
+}
+
+/* Room for them in call->offered; false: there is no memory. */
+bool ipcshare__offers_make(struct ipcshare__call *call);
+void ipcshare__offers_end(struct ipcshare__call *call);
+
+/*
+ * Hold what can be offered, and write that into the next slot. @gives: the rank has something that must be
+ * among it; @takes: others may write what they have for it. False: there is no offer.
+ */
+bool ipcshare__offer(struct ipcshare__call *call, bool gives, bool takes);
+
+/* After that round. Does @rank offer that others write there? */
+bool ipcshare__offer_takes(const struct ipcshare__call *call, int rank);
+/* Map what @rank has for us, and where it wants what we have for it: in call->offered. */
+bool ipcshare__offer_from(struct ipcshare__call *call, int rank, size_t len);
+bool ipcshare__offer_to(struct ipcshare__call *call, int rank, size_t len);
+
+#endif
