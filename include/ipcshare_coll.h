@@ -250,6 +250,60 @@ IPCSHARE_API int ipcshare_exscan(struct ipcshare_group *group, const void *send,
 				 size_t count, enum ipcshare_type type,
 				 const struct ipcshare_op *op);
 
+/* ---- Views: nothing is moved ---------------------------------------------------------------- */
+
+/*
+ * A view shows blocks of other ranks where they lie. From the call that makes it to its end nobody may write
+ * to what it shows. ipcshare_view_free() is the end: when it returns, no rank reads any more. Until then the
+ * allocations can't be given back (ipcshare_free() is ERR_BUSY, on the rank that shows them) and neither
+ * can the group; a view that is freed or abandoned shows nothing.
+ *
+ * Blocks of any length are mapped, if all that are given lie in allocations that were shared in this group
+ * by ipcshare_share(); else they are moved to memory of the view. Only speed and memory tell the difference.
+ *
+ * Return: as all collectives; ERR_INVALID also @view is NULL. *@view is set on success.
+ * Cost: two rounds, and what ipcshare_map() takes for an allocation that was not mapped here yet.
+ */
+struct ipcshare_view;
+
+/** ipcshare_bcast_view - @count elements at @buf of @root, which alone looks at @buf */
+IPCSHARE_API int ipcshare_bcast_view(struct ipcshare_group *group, const void *buf, size_t count,
+				     enum ipcshare_type type, int root, struct ipcshare_view **view);
+
+/** ipcshare_allgather_view - @count elements of every rank */
+IPCSHARE_API int ipcshare_allgather_view(struct ipcshare_group *group, const void *send, size_t count,
+					 enum ipcshare_type type, struct ipcshare_view **view);
+
+/** ipcshare_alltoall_view - @count elements that every rank has for this one */
+IPCSHARE_API int ipcshare_alltoall_view(struct ipcshare_group *group, const void *send, size_t count,
+					enum ipcshare_type type, struct ipcshare_view **view);
+
+/**
+ * ipcshare_allreduce_shared - what the elements of all ranks reduce to: once, and all read it there
+ * @send, @recv: as for ipcshare_reduce() to @root, which it does first; then the view shows @recv of @root
+ */
+IPCSHARE_API int ipcshare_allreduce_shared(struct ipcshare_group *group, const void *send, void *recv,
+					   size_t count, enum ipcshare_type type,
+					   const struct ipcshare_op *op, int root,
+					   struct ipcshare_view **view);
+
+/**
+ * ipcshare_view_ptr - the block of @rank, for reading
+ *
+ * Return: NULL, with the last error, if there is none: only the root of a bcast has one, and none has 0
+ *         elements; ERR_CLOSED the view has ended. Our own block is where it was given, if nothing was moved.
+ * Threads: any. Cost: a look-up.
+ */
+IPCSHARE_API const void *ipcshare_view_ptr(const struct ipcshare_view *view, int rank);
+
+/**
+ * ipcshare_view_free - the view's end; NULL is none
+ *
+ * Collective, as ipcshare_set_free() is: on all ranks, in the same order. The view is gone whatever it
+ * returns, and what it showed is no longer mapped for it.
+ */
+IPCSHARE_API int ipcshare_view_free(struct ipcshare_view *view);
+
 /* ---- Started, and ended later ---------------------------------------------------------------- */
 
 /*

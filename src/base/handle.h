@@ -13,6 +13,7 @@ enum ipcshare__handle_kind {
 	IPCSHARE__HANDLE_SHARE,
 	IPCSHARE__HANDLE_PLAN,
 	IPCSHARE__HANDLE_ARENA,
+	IPCSHARE__HANDLE_VIEW,
 };
 
 int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind);

@@ -108,7 +108,7 @@ int ipcshare__call_first(struct ipcshare__call *c)
 	return c->group->ctx->config.check ? ipcshare__call_check(c) : c->moves(c);
 }
 
-int ipcshare__call_run(struct ipcshare__call *c)
+int ipcshare__call_make(struct ipcshare__call *c)
 {
 	int err;
 
@@ -119,14 +119,22 @@ int ipcshare__call_run(struct ipcshare__call *c)
 		if (!err)
 			err = c->next(c);
 	}
-	ipcshare__call_end(c);
 	return err < 0 ? err : 0;
+}
+
+int ipcshare__call_run(struct ipcshare__call *c)
+{
+	int err = ipcshare__call_make(c);
+
+	ipcshare__call_end(c);
+	return err;
 }
 
 void ipcshare__call_end(struct ipcshare__call *c)
 {
 	if (c->offered)
-		ipcshare__offers_end(c);
+		ipcshare__offers_drop(c->group, c->offered);
+	c->offered = NULL;
 }
 
 void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)

@@ -35,6 +35,7 @@ struct ipcshare__call {
 	int first, last; /* of the ranks whose blocks are reduced, and behind it */
 	bool to_each; /* a block for each rank; else one for all that want it */
 	bool own; /* this rank's own block is to go from out to in; else it is there */
+	bool shows; /* blocks in shared memory are mapped, and not moved to in (view.c) */
 	struct ipcshare__layout out, in; /* what this rank gives, and what it wants of each */
 	int status; /* the first fault of these, with its detail as the last error */
 
@@ -49,6 +50,7 @@ struct ipcshare__call {
 	bool offers, some_offer, all_offer; /* as said, and as heard of those that have bytes (offer.h) */
 	struct ipcshare__offers *offered; /* offer.h; NULL: nothing is held */
 	ipcshare__step *otherwise; /* if not all can go that way */
+	bool shown; /* they are mapped */
 };
 
 /* ---- Its arguments ---- */
@@ -70,8 +72,9 @@ int ipcshare__call_too_many(const struct ipcshare__call *call);
 
 /* ---- Making it ---- */
 
-/* To its end. */
+/* To its end; or all but ipcshare__call_end(). */
 int ipcshare__call_run(struct ipcshare__call *call);
+int ipcshare__call_make(struct ipcshare__call *call);
 /* The step that begins it: with IPCSHARE_CHECK another round comes first (check.c). */
 int ipcshare__call_first(struct ipcshare__call *call);
 int ipcshare__call_check(struct ipcshare__call *call);

@@ -32,7 +32,8 @@ static bool can_offer(const struct ipcshare__call *c)
 
 bool ipcshare__direct_offer(struct ipcshare__call *c, uint64_t gives, uint64_t takes)
 {
-	bool is_long = gives >= IPCSHARE__DIRECT_LEAST || (can_take(c) && takes >= IPCSHARE__DIRECT_LEAST);
+	bool is_long = gives >= IPCSHARE__DIRECT_LEAST || (can_take(c) && takes >= IPCSHARE__DIRECT_LEAST) ||
+		       (c->shows && gives);
 
 	return is_long && can_offer(c) && ipcshare__offer(c, gives, can_take(c));
 }
@@ -102,7 +103,13 @@ static int after_copies(struct ipcshare__call *c)
 
 	if (err)
 		return err;
-	return failed ? c->otherwise(c) : ipcshare__transfer_end(c);
+	if (failed)
+		return c->otherwise(c);
+	if (!c->shows)
+		return ipcshare__transfer_end(c);
+	c->shown = true;
+	c->next = NULL;
+	return 0;
 }
 
 /* ---- Blocks that are reduced ---- */
@@ -202,7 +209,7 @@ static bool try(struct ipcshare__call *c)
 	bool ok = ipcshare__offers_make(c) && (c->fold.op ? map_parts(c) : map_blocks(c));
 
 	ipcshare__error_restore(&before); /* there is another way */
-	if (ok && !c->fold.op)
+	if (ok && !c->fold.op && !c->shows)
 		copy_blocks(c);
 	return ok;
 }

@@ -196,12 +196,11 @@ bool ipcshare__offer_to(struct ipcshare__call *c, int rank, size_t len)
 	return !len || reach->to;
 }
 
-void ipcshare__offers_end(struct ipcshare__call *c)
+void ipcshare__offers_drop(struct ipcshare_group *g, struct ipcshare__offers *d)
 {
-	struct ipcshare__offers *d = c->offered;
-	struct ipcshare_ctx *ctx = c->group->ctx;
+	struct ipcshare_ctx *ctx = g->ctx;
 
-	for (int r = 0; r < c->group->size; r++) {
+	for (int r = 0; r < g->size; r++) {
 		if (d->ranks[r].out)
 			ipcshare__mapping_drop(ctx, d->ranks[r].out);
 		if (d->ranks[r].in)
@@ -212,5 +211,4 @@ void ipcshare__offers_end(struct ipcshare__call *c)
 	if (d->in)
 		ipcshare__region_drop(ctx, d->in);
 	free(d);
-	c->offered = NULL;
 }

@@ -28,7 +28,7 @@ static inline bool ipcshare__call_is_reduction(const struct ipcshare__call *call
 
 /* Room for them in call->offered; false: there is no memory. */
 bool ipcshare__offers_make(struct ipcshare__call *call);
-void ipcshare__offers_end(struct ipcshare__call *call);
+void ipcshare__offers_drop(struct ipcshare_group *group, struct ipcshare__offers *offers);
 
 /*
  * Hold what can be offered, and write that into the next slot. @gives: the rank has something that must be

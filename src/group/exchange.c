@@ -28,6 +28,10 @@ static const char *const collective_name[] = {
 	[IPCSHARE__COLL_REDUCE_SCATTER] = "ipcshare_reduce_scatter(_block)",
 	[IPCSHARE__COLL_SCAN] = "ipcshare_scan",
 	[IPCSHARE__COLL_EXSCAN] = "ipcshare_exscan",
+	[IPCSHARE__COLL_BCAST_VIEW] = "ipcshare_bcast_view",
+	[IPCSHARE__COLL_ALLGATHER_VIEW] = "ipcshare_allgather_view",
+	[IPCSHARE__COLL_ALLTOALL_VIEW] = "ipcshare_alltoall_view",
+	[IPCSHARE__COLL_VIEW_FREE] = "ipcshare_view_free",
 };
 
 static const char *name_of(unsigned collective)
@@ -425,4 +429,25 @@ int ipcshare__agree_bytes(struct ipcshare_group *g, enum ipcshare__collective wh
 			  uint32_t *flags, const void *mine, uint64_t len, uint64_t *lens)
 {
 	return agree(g, which, status, flags, mine, len, lens);
+}
+
+int ipcshare__agree_to_free(struct ipcshare_group *g, enum ipcshare__collective which, uint64_t serial,
+			    const char *noun)
+{
+	uint64_t *serials = calloc((size_t)g->size, sizeof(*serials));
+	int err;
+
+	if (!serials)
+		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, noun, "serials"));
+	err = ipcshare__agree(g, which, 0, NULL, serial, serials);
+	for (int r = 0; r < g->size && !err; r++)
+		if (serials[r] != serial) {
+			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, noun,
+					     "free them in the same order on every rank",
+					     "the rank freed %s %ju of the group, this rank %ju", noun,
+					     (uintmax_t)serials[r], (uintmax_t)serial);
+			ipcshare__fail_at(r, -1);
+		}
+	free(serials);
+	return err;
 }

@@ -281,7 +281,7 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 static int children_alive(struct ipcshare_group *g)
 {
 	return ipcshare__fail(IPCSHARE_ERR_BUSY, "group", "free them, or wait for them, first",
-			      "%zu sets, shares or requests of the group are alive",
+			      "%zu sets, shares, requests or views of the group are alive",
 			      atomic_load(&g->children));
 }
 

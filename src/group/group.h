@@ -27,7 +27,7 @@ struct ipcshare_group {
 	uint64_t round; /* of the exchange we are in, or left last */
 	struct ipcshare__front front; /* for the next slot */
 	size_t front_used; /* bytes of it */
-	_Atomic size_t children; /* sets, shares and requests alive */
+	_Atomic size_t children; /* sets, shares, requests and views alive */
 	struct ipcshare__memory control; /* our own control page; .base NULL until it is made */
 	bool control_exported;
 	bool met; /* exchanges go over the board; before that over the bootstrap */
@@ -37,7 +37,7 @@ struct ipcshare_group {
 	struct ipcshare__member *members; /* by rank */
 	struct ipcshare__identity *others; /* of the ranks in other processes: the whitelist */
 	size_t nothers;
-	uint64_t sets_made; /* collective ones: serials of sets */
+	uint64_t sets_made, views_made; /* collective ones: serials of sets, and of views */
 	/* Collectives that were started and are not over: whoever uses the board next ends them first. */
 	struct ipcshare_request *requests;
 	void (*drain)(struct ipcshare_group *group); /* not NULL while there are some */
@@ -99,6 +99,10 @@ void ipcshare__header_fill(const struct ipcshare_group *group, enum ipcshare__co
 			   struct ipcshare__wire_header *out);
 int ipcshare__header_check(struct ipcshare_group *group, const struct ipcshare__wire_header *mine,
 			   const struct ipcshare__wire_header *header, int rank);
+
+/* All ranks free the @serial-th of their group's @noun: "set", a stage of errors too. */
+int ipcshare__agree_to_free(struct ipcshare_group *group, enum ipcshare__collective which,
+			    uint64_t serial, const char *noun);
 
 /* The second half of it, for ranks that know already that one of them failed. */
 int ipcshare__agree_on_failure(struct ipcshare_group *group, int status);

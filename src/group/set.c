@@ -196,28 +196,6 @@ void ipcshare__set_delete(struct ipcshare_set *open)
 	set_free_memory(set);
 }
 
-/* All ranks have let go of the mappings; and it is the same set that they free. */
-static int free_together(struct ipcshare__set *set)
-{
-	struct ipcshare_group *g = set->group;
-	uint64_t *serials = calloc((size_t)g->size, sizeof(*serials));
-	int err;
-
-	if (!serials)
-		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "set", "serials"));
-	err = ipcshare__agree(g, IPCSHARE__COLL_SET_FREE, 0, NULL, set->serial, serials);
-	for (int r = 0; r < g->size && !err; r++)
-		if (serials[r] != set->serial) {
-			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "set",
-					     "free sets in the same order on every rank",
-					     "the rank freed set %ju of the group, this rank %ju",
-					     (uintmax_t)serials[r], (uintmax_t)set->serial);
-			ipcshare__fail_at(r, -1);
-		}
-	free(serials);
-	return err;
-}
-
 int ipcshare_set_free(struct ipcshare_set *open)
 {
 	struct ipcshare__set *set = ipcshare__set_of(open);
@@ -231,7 +209,7 @@ int ipcshare_set_free(struct ipcshare_set *open)
 	ipcshare__plans_end(set->group->ctx, &set->plans, IPCSHARE_ERR_CLOSED);
 	mappings_drop(set); /* importers first, then all meet, then the owners let go */
 	if (set->serial)
-		err = free_together(set);
+		err = ipcshare__agree_to_free(set->group, IPCSHARE__COLL_SET_FREE, set->serial, "set");
 	ipcshare__set_delete(open);
 	return err;
 }
