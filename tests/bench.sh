@@ -312,6 +312,12 @@ targets_are_judged()
 	judge far
 	wants '4 threads, to malloc  *<= 1.50 x  *1.60 x  *0.10 x  MISSED$'
 	wants '^      arena 30.0 ns, malloc 20.0 ns$'
+	slow() { figure 2 0 | sed 's/"bench": "arena"/"bench": "coll", "ranks": 4, "memory": "shared",/
+		s/,, /, /; s/"stage": "arena"/"workload": "bcast", "metric": "time", "stage": "ipcshare"/; s/malloc/MPI/'; }
+	judge slow
+	wants '^  any collective and size, 4 ranks, to MPI  *>= 0.90 x  *0.50 x  *MISSED$'
+	wants '^      bcast of 64 bytes: ipcshare 30.0 ns, MPI 20.0 ns$'
+	judge far
 
 	# The same run as a page, with plots if there is gnuplot.
 	echo "a machine" >"$scratch/run/machine.txt"

@@ -18,7 +18,8 @@ case $($launcher --version 2>&1) in
 	# Shared memory only: all ranks are here, and other transports warn if their devices miss.
 	export OMPI_MCA_pml=ob1 OMPI_MCA_btl=self,vader OMPI_MCA_osc=^ucx
 	# Containers often forbid process_vm_readv(), and then vader warns from every rank.
-	export OMPI_MCA_btl_vader_single_copy_mechanism=none
+	: "${OMPI_MCA_btl_vader_single_copy_mechanism:=none}"
+	export OMPI_MCA_btl_vader_single_copy_mechanism
 	# PMIx's own shared memory wants one address in every process, where a sanitizer may be.
 	export PMIX_MCA_gds=hash
 	if [ -n "$bind" ]; then
