@@ -76,6 +76,7 @@ $B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $(TESTS): private LDLIBS += -lcunit
+$B/ipcshare-bench: private LDLIBS += -lm
 $B/run-unit: private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__board_%,post wait)
 $(PROGRAMS) $(TESTS):
 	$(call say,link   ) $(COMPILER) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)

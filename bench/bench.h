@@ -31,5 +31,6 @@ int bench_resolve(int argc, char **argv);
 int bench_lookup(int argc, char **argv);
 int bench_pull(int argc, char **argv);
 int bench_arena(int argc, char **argv);
+int bench_coll(int argc, char **argv);
 
 #endif

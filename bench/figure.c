@@ -9,6 +9,10 @@ void figure_json(FILE *to, const struct team *team, const struct figure *f)
 		f->workload);
 	if (f->order)
 		fprintf(to, "\"order\": \"%s\", ", f->order);
+	if (f->place)
+		fprintf(to, "\"place\": \"%s\", ", f->place);
+	if (f->memory)
+		fprintf(to, "\"memory\": \"%s\", ", f->memory);
 	if (f->bytes)
 		fprintf(to, "\"bytes\": %zu, ", f->bytes);
 	fprintf(to, "\"%s\": %zu, \"rounds\": %u, \"stage\": \"%s\", \"metric\": \"%s\", "

@@ -14,6 +14,8 @@ struct figure {
 	const char *bench;
 	const char *workload;	/* what it was measured on: "new" */
 	const char *order;	/* NULL: there is but one */
+	const char *place;	/* "bound": each rank has cores of its own; NULL: no matter */
+	const char *memory;	/* "shared", "private"; NULL: no matter */
 	const char *things;	/* "pieces": what there are @count of */
 	size_t count;
 	size_t bytes;		/* of each; 0: no matter */

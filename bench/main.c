@@ -17,6 +17,7 @@ static const struct bench_command commands[] = {
 	{ "lookup", "find the allocation that holds an address, among few and many", bench_lookup },
 	{ "pull", "many small pieces of peers' buffers, against memcpy() and MPI_Get", bench_pull },
 	{ "arena", "small buffers of an arena, allocated and freed, against malloc()", bench_arena },
+	{ "coll", "collectives of the library, against MPI's on the same memory", bench_coll },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -43,6 +43,10 @@ plot pull-random "Every byte is new and is verified. 1 x is the loop of memcpy()
 plot pull "The same, one owner's pieces after the other's, in their order."
 plot lookup "Random addresses, and the same 1024 over and over."
 plot arena "1 x is malloc() and free() of the same, in the same threads."
+for ranks in 2 4; do
+	plot coll-$ranks "Some collectives until the last rank is done, both axes logarithmic."
+	plot coll-$ranks-rate "Every byte is new. What memcpy() by all ranks moves is of what another rank has just written, or of their own."
+done
 echo "<h2>Tables</h2>"
 for text in "$dir"/*.txt; do
 	[ "${text##*/}" != machine.txt ] || continue

@@ -13,7 +13,7 @@ command -v gnuplot >/dev/null || {
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-blue=#1f6feb green=#1a7f37 orange=#bc4c00 grey=#8c959f pale=#c4ccd4
+blue=#1f6feb green=#1a7f37 orange=#bc4c00 grey=#8c959f pale=#c4ccd4 black=#24292f
 
 # pick WHERE X Y - points of the lines that fit, in order of X: see json.awk
 pick()
@@ -102,11 +102,12 @@ set_level()
 }
 
 times='set ytics ("0.1 ns" 1e-10, "1 ns" 1e-9, "10 ns" 1e-8, "100 ns" 1e-7, "1 µs" 1e-6, "10 µs" 1e-5,
-	"100 µs" 1e-4, "1 ms" 1e-3, "10 ms" 1e-2)'
+	"100 µs" 1e-4, "1 ms" 1e-3, "10 ms" 1e-2, "100 ms" 1e-1, "1 s" 1)'
 times=$(echo "$times" | tr '\n\t' '  ')
 counts='set xtics ("10" 10, "100" 100, "1,000" 1e3, "10,000" 1e4, "100,000" 1e5, "1,000,000" 1e6)'
 sizes='set xtics ("8 B" 8, "32" 32, "64" 64, "256" 256, "1 KiB" 1024, "4 KiB" 4096, "16 KiB" 16384, "64 KiB" 65536)'
 
+blocks='set xtics ("8 B" 8, "64" 64, "1 KiB" 1024, "16 KiB" 16384, "256 KiB" 262144, "4 MiB" 4194304)'
 
 share()
 {
@@ -185,3 +186,42 @@ set logscale x 2
 $sizes
 $(cat "$tmp/level")
 G
+
+# coll RANKS TEXT - some collectives, of the library and of MPI: how long they take, and how much they move
+coll()
+{
+	coll="bench=coll;memory=shared;ranks=$1"
+	start coll-$1 "Collectives of $2, until all are done" "bytes of a block" "time of a call" \
+		7:1.8e7 1e-7:1e0 log
+	line $grey 2 1 "MPI allreduce" "$coll;workload=allreduce;stage=MPI;metric=time" bytes value
+	line $grey 2 4 "MPI allgather" "$coll;workload=allgather;stage=MPI;metric=time" bytes value
+	line $grey 2 3 "MPI bcast" "$coll;workload=bcast;stage=MPI;metric=time" bytes value
+	line $blue 3 1 "allreduce" "$coll;workload=allreduce;baseline=MPI;metric=time" bytes value
+	line $green 3 1 "allgather" "$coll;workload=allgather;baseline=MPI;metric=time" bytes value
+	line $orange 3 1 "bcast" "$coll;workload=bcast;baseline=MPI;metric=time" bytes value
+	draw <<G
+set logscale x 2
+set logscale y
+$blocks
+$times
+G
+	rate="$coll;metric=rate;workload"
+	start coll-$1-rate "Bytes that must move, by $2" "bytes of a block" "GB/s of all ranks together" \
+		14000:1.8e7 0.2:200 log
+	line $grey 2 1 "MPI allreduce" "$rate=allreduce;stage=MPI" bytes value
+	line $grey 2 4 "MPI allgather" "$rate=allgather;stage=MPI" bytes value
+	line $grey 2 3 "MPI bcast" "$rate=bcast;stage=MPI" bytes value
+	line $pale 2 1 "memcpy, own memory" "$rate=allreduce;stage=memcpy" bytes value
+	line $black 2 1 "memcpy, a peer's" "$rate=allreduce;stage=peer memcpy" bytes value
+	line $blue 3 1 "allreduce" "$rate=allreduce;stage=ipcshare" bytes value
+	line $green 3 1 "allgather" "$rate=allgather;stage=ipcshare" bytes value
+	line $orange 3 1 "bcast" "$rate=bcast;stage=ipcshare" bytes value
+	draw <<G
+set logscale x 2
+set logscale y
+set ytics (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+$blocks
+G
+}
+coll 2 "2 ranks, each bound to a core"
+coll 4 "4 ranks on $(nproc) cores"

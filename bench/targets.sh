@@ -16,6 +16,8 @@ targets()
 	cells='bench=small;backend=host;bytes=64'
 	ptr='bench=resolve;backend=host;stage=ipcshare_ptr'
 	pull='bench=pull;backend=host;workload=new;bytes=256;pieces=10000'
+	coll='bench=coll;memory=shared'
+	bound="$coll;ranks=2;place=bound"
 	npu='bench=pull;backend=ascend;order=in order;bytes=256;pieces=10000'
 	cat <<T
 first share, 10,000 x 4 KiB in order, faster than raw|$small;bytes=4096;buffers=10000;order=in order;stage=first share;baseline=raw|speedup|>=|500|arena,cold share
@@ -37,6 +39,15 @@ plan for the same, random order, to the pull|$pull;order=random;stage=plan;basel
 plan for the same, in order, to the pull|$pull;order=in order;stage=plan;baseline=pull|ratio|<=|1|
 driver calls, pull of 10,000 cells on ascend, all|$npu;stage=pull;metric=driver_calls|value|<=|10|
 driver calls, a plan's second run on ascend, copies|$npu;stage=plan;metric=driver_copies|value|<=|1|
+$(for fast in allreduce:2.4 reduce_scatter:2 allgather:2 alltoall:2 bcast:1.5 reduce:1.5 gather:1.5 scatter:1.5; do
+	echo "${fast%:*}, 2 ranks bound, mean, faster than MPI|$bound;workload=${fast%:*};metric=mean|speedup|>=|${fast#*:}|"
+done)
+any collective and size, 2 ranks bound, to MPI|$bound;metric=time;baseline=MPI|speedup|>=|0.9|
+any collective and size, 4 ranks, to MPI|$coll;ranks=4;metric=time;baseline=MPI|speedup|>=|0.9|
+barrier, 2 ranks bound, to an exchange of flags|$bound;workload=barrier;baseline=flag exchange|ratio|<=|1.3|
+allreduce of 8 B, 2 ranks bound, to the same|$bound;workload=allreduce;baseline=flag exchange|ratio|<=|1.3|
+bytes moved, 1 MiB and more, 2 ranks bound, to memcpy|$bound;bytes=1048576..16777216;baseline=peer memcpy|speedup|>=|0.8|
+bytes moved, 1 MiB and more, 4 ranks, to memcpy|$coll;ranks=4;bytes=1048576..16777216;baseline=peer memcpy|speedup|>=|0.8|
 bytes held per buffer and rank, 100,000 buffers|$cells;buffers=100000;metric=memory_per_buffer|value|<=|24*ranks+64|
 T
 }
@@ -82,7 +93,9 @@ function beside(stages, line,   n, i, k, stage, where, out)
 		";order=" value_of(line, "order") ";backend=" value_of(line, "backend") \
 		";bytes=" value_of(line, "bytes") ";buffers=" value_of(line, "buffers") \
 		";regions=" value_of(line, "regions") ";stage="
-	out = value_of(line, "stage") " " time_text(value_of(line, "value"))
+	out = value_of(line, "bench") != "coll" ? "" : value_of(line, "workload") \
+		(value_of(line, "bytes") == "" ? "" : " of " value_of(line, "bytes") " bytes") ": "
+	out = out value_of(line, "stage") " " time_text(value_of(line, "value"))
 	if (value_of(line, "baseline") != "")
 		out = out ", " value_of(line, "baseline") " " time_text(value_of(line, "baseline_value"))
 	n = split(stages, stage, ",")

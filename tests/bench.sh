@@ -235,6 +235,52 @@ arena_verifies_and_notices()
 	wants 'buffer 0 of thread 2 (100 bytes at .*) is not what was written'
 }
 
+# Blocks that don't divide by the ranks, in a row and one by one; and in each collective a wrong element.
+coll_verifies_and_notices()
+{
+	run 3 coll --size 8 --size 20004 --rounds 2 --calls 5 --json "$scratch/json"
+	exits 0
+	wants '^verified: what came by the library and by MPI, 3 ranks$'
+	for ratio in 21:time:MPI 10:mean:MPI 10:time:memcpy '10:time:peer memcpy'; do
+		line=${ratio#*:}
+		[ "$(grep -c "\"bench\": \"coll\".*\"stage\": \"ipcshare\", \"metric\": \"${line%:*}\".*\"baseline\": \"${line#*:}\".*\"ratio\":" \
+			"$scratch/json")" = "${ratio%%:*}" ] || fail "not as often as it should be: $ratio"
+	done
+	BIND=1 run 2 coll --size 8 --size 64 --rounds 2 --calls 5 --private --json "$scratch/json"
+	exits 0
+	[ "$(grep -c '"memory": "private".*"baseline": "flag exchange"' "$scratch/json")" = 2 ] ||
+		fail "not a barrier and an allreduce of 8 bytes against the exchange of flags"
+	for name in bcast reduce allreduce reduce_scatter allgather gather scatter alltoall scan exscan
+	do
+		run 3 coll --collective $name --size 64 --rounds 1 --calls 5 --spoil
+		exits 1
+		wants "$name by ipcshare, blocks of 64 bytes: block [0-2] of what came is wrong at offset"
+	done
+	run 3 coll --collective barrier --rounds 1 --calls 5 --spoil
+	exits 1
+	wants 'barrier by ipcshare: left when rank 2 had not come'
+}
+
+coll_names_what_is_wrong()
+{
+	run 1 coll
+	exits 1
+	wants 'no other rank on this node'
+	run 2 coll --collective sum
+	exits 2
+	wants "no collective 'sum'"
+	run 2 coll --size 10
+	exits 2
+	wants 'size 10; expected a multiple of 4'
+}
+
+coll_says_that_devices_are_not_for_it()
+{
+	on_ascend 2 2 coll
+	exits 1
+	wants "the memory of this backend is not the CPU's"
+}
+
 # figure RATIO SPREAD - a line that one of the targets is about: at most 1.5
 figure()
 {
@@ -266,6 +312,12 @@ targets_are_judged()
 	judge far
 	wants '4 threads, to malloc  *<= 1.50 x  *1.60 x  *0.10 x  MISSED$'
 	wants '^      arena 30.0 ns, malloc 20.0 ns$'
+	slow() { figure 2 0 | sed 's/"bench": "arena"/"bench": "coll", "ranks": 4, "memory": "shared",/
+		s/,, /, /; s/"stage": "arena"/"workload": "bcast", "metric": "time", "stage": "ipcshare"/; s/malloc/MPI/'; }
+	judge slow
+	wants '^  any collective and size, 4 ranks, to MPI  *>= 0.90 x  *0.50 x  *MISSED$'
+	wants '^      bcast of 64 bytes: ipcshare 30.0 ns, MPI 20.0 ns$'
+	judge far
 
 	# The same run as a page, with plots if there is gnuplot.
 	echo "a machine" >"$scratch/run/machine.txt"
@@ -328,6 +380,8 @@ lookup_verifies_and_notices run 1
 lookup_says_what_does_not_fit
 pull_verifies_and_notices
 arena_verifies_and_notices run 2
+coll_verifies_and_notices
+coll_names_what_is_wrong
 targets_are_judged
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
@@ -338,5 +392,6 @@ if [ -n "${TEST_EMU:-}" ]; then
 	lookup_verifies_and_notices on_ascend 2 2
 	pull_counts_calls_on_ascend
 	arena_verifies_and_notices on_ascend 1 1
+	coll_says_that_devices_are_not_for_it
 fi
 echo "verified, spoilt bytes found, bad arguments named"

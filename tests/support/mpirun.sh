@@ -3,10 +3,12 @@
 # mpirun.sh RANKS PROGRAM [ARG ...] - start ranks on this machine, as any user, with any number of
 # cores, with or without a network, and not for longer than TIME_LIMIT seconds (300).
 # MPICC names the MPI, as for make: with mpicc.mpich the ranks are started by mpiexec.mpich.
+# BIND=1 gives each rank a core that no other one has, if there are enough of them.
 set -eu
 
 ranks=$1
 shift
+[ "$ranks" -le "$(nproc)" ] && bind=${BIND:-} || bind=
 launcher=$(echo "${MPICC:-mpicc}" | sed 's/mpicc\([^/]*\)$/mpiexec\1/')
 
 # Open MPI's launcher calls itself "Open MPI" or "OpenRTE", MPICH's "HYDRA".
@@ -16,12 +18,20 @@ case $($launcher --version 2>&1) in
 	# Shared memory only: all ranks are here, and other transports warn if their devices miss.
 	export OMPI_MCA_pml=ob1 OMPI_MCA_btl=self,vader OMPI_MCA_osc=^ucx
 	# Containers often forbid process_vm_readv(), and then vader warns from every rank.
-	export OMPI_MCA_btl_vader_single_copy_mechanism=none
+	: "${OMPI_MCA_btl_vader_single_copy_mechanism:=none}"
+	export OMPI_MCA_btl_vader_single_copy_mechanism
 	# PMIx's own shared memory wants one address in every process, where a sanitizer may be.
 	export PMIX_MCA_gds=hash
-	# More ranks than cores: allowed, not bound, and a waiting rank gives its core away.
-	export OMPI_MCA_mpi_yield_when_idle=1
-	set -- --oversubscribe --bind-to none "$@"
+	if [ -n "$bind" ]; then
+		set -- --bind-to core "$@"
+	else
+		# More ranks than cores: allowed, not bound, and a waiting rank gives its core away.
+		export OMPI_MCA_mpi_yield_when_idle=1
+		set -- --oversubscribe --bind-to none "$@"
+	fi
+	;;
+*)
+	[ -z "$bind" ] || set -- -bind-to core "$@"
 	;;
 esac
 set -- timeout --foreground --verbose --kill-after=10 "${TIME_LIMIT:-300}" \
