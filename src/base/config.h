@@ -21,6 +21,9 @@ struct ipcshare__config {
 	uint32_t huge_pages;
 	uint32_t keep_mib;
 	uint32_t check; /* collectives compare their arguments first */
+	/* Thresholds of collectives (coll/thresholds.h), in bytes: of ranks on cores of their own, and others. */
+	uint32_t coll_round, coll_round_crowded;
+	uint32_t coll_direct, coll_direct_crowded;
 	char acl_lib[128]; /* "": the usual names */
 	uint32_t ascend_any_soc;
 	uint32_t ascend_strict;

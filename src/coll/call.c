@@ -216,22 +216,32 @@ int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 /* So much of the result stays in the first cache while all ranks are gone through. */
 #define FOLD_STEP ((size_t)8 << 10)
 
-static const char *bytes_of(const struct ipcshare__call *c, int rank, size_t at)
+/*
+ * Our own bytes are taken from where they came from: what is in our slot, the others have taken away. But in
+ * place the result may be written over them first, unless they are the first of all.
+ */
+static const char *bytes_of(const struct ipcshare__call *c, int rank, size_t at, const char *own, bool kept)
 {
-	if (rank == c->group->rank && at < IPCSHARE__SLOT_BODY)
+	if (rank != c->group->rank)
+		return (const char *)ipcshare__board_read(c->group, rank) + at;
+	if (kept)
+		return own;
+	if (at < IPCSHARE__SLOT_BODY)
 		return (const char *)&c->group->front + at - offsetof(struct ipcshare__slot, front);
 	return (const char *)ipcshare__board_read(c->group, rank) + at;
 }
 
-void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, size_t len, int first,
-			 int last)
+void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, const void *own, size_t len)
 {
-	for (size_t done = 0; done < len && first < last; done += FOLD_STEP) {
+	bool kept = !ipcshare__call_is_in_place(c) || (acc == own && c->first == c->group->rank);
+
+	for (size_t done = 0; done < len && c->first < c->last; done += FOLD_STEP) {
 		size_t n = len - done < FOLD_STEP ? len - done : FOLD_STEP;
+		const char *mine = (const char *)own + done;
 		char *to = (char *)acc + done;
 
-		memcpy(to, bytes_of(c, first, at + done), n);
-		for (int r = first + 1; r < last; r++)
-			ipcshare__fold(&c->fold, to, bytes_of(c, r, at + done), n / c->size);
+		memmove(to, bytes_of(c, c->first, at + done, mine, kept), n);
+		for (int r = c->first + 1; r < c->last; r++)
+			ipcshare__fold(&c->fold, to, bytes_of(c, r, at + done, mine, kept), n / c->size);
 	}
 }

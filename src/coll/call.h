@@ -92,8 +92,16 @@ int ipcshare__call_hear(struct ipcshare__call *call, uint64_t *most);
 
 /* ---- Reducing ---- */
 
-/* @acc becomes what @len bytes at @at in the slots of the ranks from @first on, below @last, reduce to. */
-void ipcshare__call_fold(const struct ipcshare__call *call, void *acc, size_t at, size_t len,
-			 int first, int last);
+/* What is given is written over by what comes. */
+static inline bool ipcshare__call_is_in_place(const struct ipcshare__call *call)
+{
+	return call->out.base == call->in.base;
+}
+
+/*
+ * @acc becomes what @len bytes of the ranks from call->first on, below call->last, reduce to: at @at in the slots
+ * of the others, and @own of this one; in place, that must be in its slot as well.
+ */
+void ipcshare__call_fold(const struct ipcshare__call *call, void *acc, size_t at, const void *own, size_t len);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "coll/offer.h"
+#include "coll/thresholds.h"
 #include "coll/transfer.h"
 
 /*
@@ -13,7 +14,7 @@
  */
 static bool swaps(const struct ipcshare__call *c)
 {
-	return c->to_each && c->out.base == c->in.base;
+	return c->to_each && ipcshare__call_is_in_place(c);
 }
 
 /* The others may write what they have for us. */
@@ -32,8 +33,8 @@ static bool can_offer(const struct ipcshare__call *c)
 
 bool ipcshare__direct_offer(struct ipcshare__call *c, uint64_t gives, uint64_t takes)
 {
-	bool is_long = gives >= IPCSHARE__DIRECT_LEAST || (can_take(c) && takes >= IPCSHARE__DIRECT_LEAST) ||
-		       (c->shows && gives);
+	uint64_t least = ipcshare__direct_least(c->group);
+	bool is_long = gives >= least || (can_take(c) && takes >= least) || (c->shows && gives);
 
 	return is_long && can_offer(c) && ipcshare__offer(c, gives, can_take(c));
 }

@@ -10,9 +10,6 @@
 
 #include "coll/call.h"
 
-/* Bytes of the longest block from which on the rounds cost less than another copy. */
-#define IPCSHARE__DIRECT_LEAST ((size_t)64 << 10)
-
 /*
  * Hold what can be offered. @gives, @takes: bytes of our longest block, and of the longest for us. True: it is
  * in the next slot, where bytes would be.

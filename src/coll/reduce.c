@@ -9,10 +9,10 @@
 
 #include "coll/direct.h"
 #include "coll/forms.h"
+#include "coll/thresholds.h"
 
 #define BODY sizeof(((struct ipcshare__slot *)NULL)->body)
 #define FEW sizeof(((struct ipcshare__front *)NULL)->few)
-#define SHORT 2048 /* bytes: reading so much of each rank costs less than another round */
 
 /* ---- Windows: the call's lane is a part ---- */
 
@@ -58,7 +58,7 @@ static void reduce_part(const struct ipcshare__call *c)
 	size_t at = (size_t)c->group->rank * c->lane;
 
 	ipcshare__call_fold(c, ipcshare__board_slot(c->group)->body + window_of(c), IPCSHARE__SLOT_BODY + at,
-			    piece(c, c->done + at, c->lane), 0, c->group->size);
+			    c->out.base + c->done + at, piece(c, c->done + at, c->lane));
 }
 
 /* The parts of all, of the window before the one that is in the slots. */
@@ -126,7 +126,7 @@ static int after_first(struct ipcshare__call *c)
 	if (c->is_long)
 		return reduce_window(c);
 	if (recv)
-		ipcshare__call_fold(c, recv, short_at(c->most), len_of(c), 0, c->group->size);
+		ipcshare__call_fold(c, recv, short_at(c->most), c->out.base, len_of(c));
 	c->next = NULL;
 	return 0;
 }
@@ -139,7 +139,7 @@ static int first(struct ipcshare__call *c)
 	if (!c->status && !c->lane)
 		c->status = ipcshare__call_too_many(c);
 	len = len_of(c);
-	c->is_long = len > SHORT;
+	c->is_long = len > window_of(c) || len > ipcshare__short_most(c->group);
 	c->offers = ipcshare__direct_offer(c, len, c->status ? 0 : ipcshare__layout_len(&c->in, c->group->rank));
 	ipcshare__call_say(c, len);
 	if (len > FEW && !c->offers)
@@ -162,6 +162,7 @@ static void reduce_arrays(struct ipcshare__call *c, const void *send, void *recv
 	if (wants && send == IPCSHARE_IN_PLACE)
 		send = recv;
 	c->moves = first;
+	c->last = c->group->size;
 	c->out = ipcshare__call_block(c, send, count, me);
 	c->in = ipcshare__call_block(c, recv, count, wants ? me : IPCSHARE__NOBODY);
 }

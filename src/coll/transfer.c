@@ -78,7 +78,7 @@ static void write_pieces(const struct ipcshare__call *c, char *to, size_t lane)
 	if (!c->to_each)
 		put(c, g->rank, to);
 	for (int r = 0; r < g->size && c->to_each; r++)
-		if (r != g->rank || c->fold.op)
+		if (r != g->rank || (c->fold.op && ipcshare__call_is_in_place(c)))
 			put(c, r, to + (size_t)r * lane);
 }
 
@@ -109,7 +109,8 @@ static void fold_slots(const struct ipcshare__call *c, struct place p)
 	size_t n = piece(c, ipcshare__layout_len(&c->in, c->group->rank));
 
 	if (n)
-		ipcshare__call_fold(c, c->in.base + c->done, taken_at(c, p), n, c->first, c->last);
+		ipcshare__call_fold(c, c->in.base + c->done, taken_at(c, p),
+				    ipcshare__layout_at(&c->out, c->group->rank) + c->done, n);
 }
 
 static void take(const struct ipcshare__call *c, int rank, struct place p)
