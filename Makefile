@@ -75,9 +75,9 @@ $B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
-$(TESTS): private LDLIBS += -lcunit
-$B/ipcshare-bench: private LDLIBS += -lm
-$B/run-unit: private LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__board_%,post wait)
+$(TESTS): private override LDLIBS += -lcunit
+$B/ipcshare-bench: private override LDLIBS += -lm
+$B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__board_%,post wait)
 $(PROGRAMS) $(TESTS):
 	$(call say,link   ) $(COMPILER) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -135,6 +135,12 @@ export B CC CXX MPICC SAN
 test: ## build and run every test; the last line counts them
 	.ci/deps test
 	+$(NO_ASLR) tests/run.sh "$(MAKE) -k everything"
+
+# CUnit comes as a package's file, for it can't be installed beside our own everywhere.
+test-aarch64: ## cross-build for AArch64, and run the unit tests under qemu-user
+	.ci/deps test-aarch64
+	.ci/cunit-arm64 build/cunit-arm64
+	tests/aarch64.sh
 
 # Whatever TEST_EMU says, the runtime is the one that is found.
 test-npu: ## run what an NPU can show on the CANN that is found; prints a report to send us
@@ -201,9 +207,9 @@ clean: ## remove all that was built
 	rm -rf build
 
 help: ## list the targets and the variables
-	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' Makefile | expand -t 16
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything run bench bench-quick bench-check run-bench emu test test-npu deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything run bench bench-quick bench-check run-bench emu test test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d)

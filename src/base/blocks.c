@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 
@@ -12,7 +13,6 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 #define MAPPED_FROM ((size_t)128 << 10) /* smaller ones are the C library's business */
-#define PAGE ((size_t)4096) /* of sizes; a larger one of the machine only rounds them up */
 #define HUGE_PAGE ((size_t)2 << 20)
 
 struct ipcshare__kept_block { /* in the block itself */
@@ -101,7 +101,7 @@ int ipcshare__block_get(struct ipcshare__blocks *b, size_t len, struct ipcshare_
 	if (len < MAPPED_FROM) {
 		block.at = malloc(len + !len);
 	} else {
-		block.size = ipcshare__round_up(len, PAGE);
+		block.size = ipcshare__round_up(len, (size_t)sysconf(_SC_PAGESIZE));
 		pthread_mutex_lock(&b->lock);
 		block.at = kept_take(b, block.size);
 		pthread_mutex_unlock(&b->lock);

@@ -9,7 +9,7 @@
 
 #include "support/internal.h"
 
-#define SETTLE_S 2
+#define SETTLE_S test_patience(2)
 
 /*
  * More mappings than this, after an act that should leave none, are a leak. Sanitizers map memory

@@ -292,18 +292,27 @@ static void run_current(void)
 	alarm(0);
 }
 
-/* Does a word of the command line name this test? "suite", "suite.test" and parts of both do. */
+/*
+ * Does a word of the command line name this test? "suite", "suite.test" and parts of both do; with a
+ * minus in front they leave it out.
+ */
 static int wanted(int argc, char **argv, const char *suite, const char *test)
 {
+	int named = 0, any = 0;
 	char name[256];
 
-	if (argc < 2)
-		return 1;
 	snprintf(name, sizeof(name), "%s.%s", suite, test);
-	for (int i = 1; i < argc; i++)
-		if (strstr(name, argv[i]))
-			return 1;
-	return 0;
+	for (int i = 1; i < argc; i++) {
+		int out = argv[i][0] == '-';
+
+		any |= !out;
+		if (!strstr(name, argv[i] + out))
+			continue;
+		if (out)
+			return 0;
+		named = 1;
+	}
+	return named || !any;
 }
 
 static int add_suite(const struct test_suite *s, int argc, char **argv)

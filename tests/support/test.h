@@ -17,7 +17,7 @@
  *
  * There is no list of suites to keep: all that are linked in are run, in the order of their files.
  * Every folder has a main.c that calls test_main(). Names on the command line choose what runs:
- * "run-unit broker", "run-unit context.a_freed"; --list shows them all.
+ * "run-unit broker", "run-unit context.a_freed"; "-broker" leaves out; --list shows them all.
  *
  * CHECK_* go on after a failure and give 0 then, 1 if all is well. REQUIRE_* end the test (in a
  * child or a thread: end that). All of them also work in children, ranks and threads: a failure

@@ -9,6 +9,9 @@
 #include "elements.h"
 #include "team.h"
 
+/* In all groups together, unless TEST_CASES of the environment says another number. */
+#define COLL_CASES 10000
+
 enum coll_which {
 	COLL_BARRIER,
 	COLL_BCAST,
@@ -49,6 +52,8 @@ struct coll_case {
 	uint64_t seed; /* of bytes, lengths and gaps */
 };
 
+/* May a group of tests have so many ranks here? If not, that is said. */
+int coll_case_may_have(int nranks);
 /* The next case of @group; buffers may be from @arena. */
 struct coll_case coll_case_draw(struct ipcshare_group *group, struct coll_arena *arena, uint64_t *seed);
 /* Make the call and check what came; 1 if all is well. */

@@ -353,7 +353,7 @@ static void waits_for_one_that_does_not_come(struct test_rank *me, void *arg)
 	struct team t;
 
 	(void)arg;
-	team_join_for(me, 100, &t);
+	team_join_for(me, 500, &t); /* that is also for joining */
 	if (t.rank != 2) {
 		CHECK_FAILS(ipcshare_barrier(t.group), IPCSHARE_ERR_TIMEOUT);
 		CHECK_INT(ipcshare_last_error()->rank, 2);
