@@ -221,6 +221,7 @@ enum ipcshare__collective {
 	IPCSHARE__COLL_ALLGATHER_VIEW,
 	IPCSHARE__COLL_ALLTOALL_VIEW,
 	IPCSHARE__COLL_VIEW_FREE,
+	IPCSHARE__COLL_MESH, /* before the first call on a stream */
 	IPCSHARE__COLLECTIVES
 };
 struct ipcshare__wire_header {
@@ -259,6 +260,7 @@ enum ipcshare__call_flags {
 	IPCSHARE__CALL_CHECKED = 1, /* IPCSHARE_CHECK is set */
 	IPCSHARE__CALL_OFFERS = 2,
 	IPCSHARE__CALL_LONG = 4, /* too long, as the sender sees it, for the way of a single round */
+	IPCSHARE__CALL_STREAM = 8, /* it is queued on a stream */
 };
 struct ipcshare__wire_offer {
 	struct ipcshare__wire_descriptor at;
