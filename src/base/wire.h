@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 6u
+#define IPCSHARE__LAYOUT 7u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
