@@ -403,6 +403,84 @@ IPCSHARE_API int ipcshare_exscan_start(struct ipcshare_group *group, const void 
 				       const struct ipcshare_op *op,
 				       struct ipcshare_request **request);
 
+/* ---- In the order of a stream ---------------------------------------------------------------- */
+
+/*
+ * Each collective has a form that queues it on a stream, on backends whose memory is a device's: @stream is
+ * an aclrtStream of the context's device on ascend. The ranks agree on the call, and queue it; on return its
+ * buffers are as before, and when the stream has come so far, the call is made. All bytes are moved and
+ * reduced by the device. The calls of one rank follow each other also on different streams. NULL: on a
+ * stream of the library's own, to its end. On host there is nothing but NULL, anything else is ERR_INVALID.
+ *
+ *  - What a rank gives to others must lie in memory that its group shares by ipcshare_share(), in a set that
+ *    is alive and not made with IPCSHARE_LAZY; what it receives may be any memory of its device, but
+ *    with IPCSHARE_IN_PLACE both are one. Sets, group, and @recv must stay until the stream is synchronised.
+ *  - Sum, min and max are reduced, of int8, int16, int32, fp16, bf16 and fp32; all else is ERR_UNSUPPORTED.
+ *    The ranks are combined in their order here too. Long allreduces take less of the links if what is
+ *    received lies in shared memory as well.
+ *  - A wait on the stream ends after the deadline of the context, also one for a peer whose stream is behind:
+ *    then the stream's next synchronisation fails. Free the group then, for its streams are out of step.
+ *  - May be captured, if all ranks do: each replay is a call like any other, to be made by all alike.
+ *
+ * Return: as of the call itself, the same on every rank, and: ERR_INVALID what is given is not shared so;
+ *         ERR_UNSUPPORTED; ERR_MISMATCH some ranks queue the call, others make it; ERR_LIMIT, and others of
+ *         the device. Some ranks may have queued their part of a call that failed: synchronise the stream
+ *         all the same. ERR_CLOSED also if an earlier one has failed so that the ranks' streams are out of
+ *         step.
+ * Cost:   two rounds in the memory of the group, before and after it is queued. The first such call of a group
+ *         makes four notifies for each peer and rank, and takes 6 MiB of the device when it needs them.
+ */
+IPCSHARE_API int ipcshare_barrier_async(struct ipcshare_group *group, void *stream);
+IPCSHARE_API int ipcshare_bcast_async(struct ipcshare_group *group, void *buf, size_t count,
+				      enum ipcshare_type type, int root, void *stream);
+IPCSHARE_API int ipcshare_allgather_async(struct ipcshare_group *group, const void *send,
+					  void *recv, size_t count, enum ipcshare_type type,
+					  void *stream);
+IPCSHARE_API int ipcshare_allgatherv_async(struct ipcshare_group *group, const void *send,
+					   void *recv, const size_t *counts, const size_t *displs,
+					   enum ipcshare_type type, void *stream);
+IPCSHARE_API int ipcshare_gather_async(struct ipcshare_group *group, const void *send, void *recv,
+				       size_t count, enum ipcshare_type type, int root,
+				       void *stream);
+IPCSHARE_API int ipcshare_gatherv_async(struct ipcshare_group *group, const void *send,
+					size_t count, void *recv, const size_t *counts,
+					const size_t *displs, enum ipcshare_type type, int root,
+					void *stream);
+IPCSHARE_API int ipcshare_scatter_async(struct ipcshare_group *group, const void *send, void *recv,
+					size_t count, enum ipcshare_type type, int root,
+					void *stream);
+IPCSHARE_API int ipcshare_scatterv_async(struct ipcshare_group *group, const void *send,
+					 const size_t *counts, const size_t *displs, void *recv,
+					 size_t count, enum ipcshare_type type, int root,
+					 void *stream);
+IPCSHARE_API int ipcshare_alltoall_async(struct ipcshare_group *group, const void *send, void *recv,
+					 size_t count, enum ipcshare_type type, void *stream);
+IPCSHARE_API int ipcshare_alltoallv_async(struct ipcshare_group *group, const void *send,
+					  const size_t *send_counts, const size_t *send_displs,
+					  void *recv, const size_t *recv_counts,
+					  const size_t *recv_displs, enum ipcshare_type type,
+					  void *stream);
+IPCSHARE_API int ipcshare_reduce_async(struct ipcshare_group *group, const void *send, void *recv,
+				       size_t count, enum ipcshare_type type,
+				       const struct ipcshare_op *op, int root, void *stream);
+IPCSHARE_API int ipcshare_allreduce_async(struct ipcshare_group *group, const void *send,
+					  void *recv, size_t count, enum ipcshare_type type,
+					  const struct ipcshare_op *op, void *stream);
+IPCSHARE_API int ipcshare_reduce_scatter_async(struct ipcshare_group *group, const void *send,
+					       void *recv, const size_t *counts,
+					       enum ipcshare_type type,
+					       const struct ipcshare_op *op, void *stream);
+IPCSHARE_API int ipcshare_reduce_scatter_block_async(struct ipcshare_group *group, const void *send,
+						     void *recv, size_t count,
+						     enum ipcshare_type type,
+						     const struct ipcshare_op *op, void *stream);
+IPCSHARE_API int ipcshare_scan_async(struct ipcshare_group *group, const void *send, void *recv,
+				     size_t count, enum ipcshare_type type,
+				     const struct ipcshare_op *op, void *stream);
+IPCSHARE_API int ipcshare_exscan_async(struct ipcshare_group *group, const void *send, void *recv,
+				       size_t count, enum ipcshare_type type,
+				       const struct ipcshare_op *op, void *stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -152,6 +152,8 @@ struct ipcshare__backend_ops {
 	int (*stream_create)(struct ipcshare__backend *be, struct ipcshare__stream **out);
 	void (*stream_destroy)(struct ipcshare__backend *be, struct ipcshare__stream *stream);
 	int (*stream_synchronise)(struct ipcshare__backend *be, struct ipcshare__stream *stream);
+	/* What is put into it is only recorded now, for the program to replay. */
+	bool (*stream_captured)(struct ipcshare__backend *be, struct ipcshare__stream *stream);
 
 	/* Can reduce() do that? */
 	bool (*reduces)(const struct ipcshare__backend *be, enum ipcshare_type type,

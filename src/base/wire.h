@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 6u
+#define IPCSHARE__LAYOUT 7u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -221,6 +221,7 @@ enum ipcshare__collective {
 	IPCSHARE__COLL_ALLGATHER_VIEW,
 	IPCSHARE__COLL_ALLTOALL_VIEW,
 	IPCSHARE__COLL_VIEW_FREE,
+	IPCSHARE__COLL_MESH, /* before the first call on a stream */
 	IPCSHARE__COLLECTIVES
 };
 struct ipcshare__wire_header {
@@ -259,6 +260,7 @@ enum ipcshare__call_flags {
 	IPCSHARE__CALL_CHECKED = 1, /* IPCSHARE_CHECK is set */
 	IPCSHARE__CALL_OFFERS = 2,
 	IPCSHARE__CALL_LONG = 4, /* too long, as the sender sees it, for the way of a single round */
+	IPCSHARE__CALL_STREAM = 8, /* it is queued on a stream */
 };
 struct ipcshare__wire_offer {
 	struct ipcshare__wire_descriptor at;

@@ -140,18 +140,23 @@ void ipcshare__call_end(struct ipcshare__call *c)
 void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
 {
 	uint32_t flags = (c->group->ctx->config.check ? IPCSHARE__CALL_CHECKED : 0) |
-			 (c->offers ? IPCSHARE__CALL_OFFERS : 0) | (c->is_long ? IPCSHARE__CALL_LONG : 0);
+			 (c->offers ? IPCSHARE__CALL_OFFERS : 0) | (c->is_long ? IPCSHARE__CALL_LONG : 0) |
+			 (c->stream ? IPCSHARE__CALL_STREAM : 0);
 
 	ipcshare__header_fill(c->group, c->which, c->status, flags, most, &c->header);
 	c->group->front.header = c->header;
 	c->group->front_used = sizeof(c->header);
 }
 
-/* They don't make as many rounds. */
-static int check_differs(struct ipcshare_group *g, int rank)
+/* They don't make as many rounds, or not the same. */
+static int form_differs(struct ipcshare_group *g, int rank, bool checked)
 {
-	ipcshare__fail(IPCSHARE_ERR_MISMATCH, "collective", "set it for all ranks or none",
-		       "IPCSHARE_CHECK is not the same there and here");
+	if (checked)
+		ipcshare__fail(IPCSHARE_ERR_MISMATCH, "collective", "set it for all ranks or none",
+			       "IPCSHARE_CHECK is not the same there and here");
+	else
+		ipcshare__fail(IPCSHARE_ERR_MISMATCH, "collective", "use one form of the call on all ranks",
+			       "the call is queued on a stream there or here, but not on both");
 	ipcshare__fail_at(rank, -1);
 	return ipcshare__exchange_quit(g, IPCSHARE_ERR_MISMATCH);
 }
@@ -161,14 +166,14 @@ static int is_elsewhere(const struct ipcshare__call *c, int rank, const struct i
 {
 	int err = ipcshare__header_check(c->group, &c->header, h, rank);
 
-	return err ? err : check_differs(c->group, rank);
+	return err ? err : form_differs(c->group, rank, (h->flags ^ c->header.flags) & IPCSHARE__CALL_CHECKED);
 }
 
 /* All that says which call it is comes first in a header, and is the same for all who make it. */
 static bool is_same(const struct ipcshare__call *c, const struct ipcshare__wire_header *h)
 {
 	return !memcmp(h, &c->header, offsetof(struct ipcshare__wire_header, status)) &&
-	       !((h->flags ^ c->header.flags) & IPCSHARE__CALL_CHECKED);
+	       !((h->flags ^ c->header.flags) & (IPCSHARE__CALL_CHECKED | IPCSHARE__CALL_STREAM));
 }
 
 static int hear_why(struct ipcshare__call *c)

@@ -37,6 +37,7 @@ struct ipcshare__call {
 	bool own; /* this rank's own block is to go from out to in; else it is there */
 	bool shows; /* blocks in shared memory are mapped, and not moved to in (view.c) */
 	struct ipcshare__layout out, in; /* what this rank gives, and what it wants of each */
+	struct ipcshare__stream *stream; /* that it is queued on (stream.h); NULL: it is made by the CPU */
 	int status; /* the first fault of these, with its detail as the last error */
 
 	/* How far it is */
@@ -46,7 +47,8 @@ struct ipcshare__call {
 	uint64_t most; /* bytes of the longest block of all ranks */
 	uint64_t done; /* of these, the bytes that are where they belong, or on their way in a slot */
 	size_t lane; /* bytes that a slot has for one rank, once there are more than a few */
-	bool is_long; /* some rank does not take the short way */
+	bool is_long; /* some rank does not take the short way; on streams, some rank writes over what others
+		       * read, and in the end: some rank could not keep the order */
 	bool offers, some_offer, all_offer; /* as said, and as heard of those that have bytes (offer.h) */
 	struct ipcshare__offers *offered; /* offer.h; NULL: nothing is held */
 	ipcshare__step *otherwise; /* if not all can go that way */

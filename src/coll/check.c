@@ -8,11 +8,6 @@
 #include "base/error.h"
 #include "coll/call.h"
 
-static unsigned op_of(const struct ipcshare__call *c)
-{
-	return (uintptr_t)c->fold.op < IPCSHARE_OPS ? (unsigned)(uintptr_t)c->fold.op : IPCSHARE_OPS;
-}
-
 /* Bytes that this rank wants of @rank. */
 static uint64_t wants(const struct ipcshare__layout *in, int rank)
 {
@@ -23,7 +18,7 @@ static uint64_t wants(const struct ipcshare__layout *in, int rank)
 
 static void show(const struct ipcshare__call *c)
 {
-	struct ipcshare__wire_args args = { (uint32_t)c->type, op_of(c), c->root, 0 };
+	struct ipcshare__wire_args args = { (uint32_t)c->type, ipcshare__fold_kind(&c->fold), c->root, 0 };
 	unsigned char *slot = ipcshare__board_slot(c->group)->body;
 
 	memcpy(slot, &args, sizeof(args));

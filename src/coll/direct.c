@@ -67,11 +67,11 @@ static bool map_blocks(struct ipcshare__call *c)
 
 	for (int r = 0; r < c->group->size && ok; r++)
 		if (r != c->group->rank && share)
-			ok = ipcshare__offer_to(c, r, share);
+			ok = !ipcshare__offer_to(c, r, share);
 		else if (r != c->group->rank && !is_brought(c))
-			ok = ipcshare__offer_from(c, r, ipcshare__layout_len(&c->in, r));
+			ok = !ipcshare__offer_from(c, r, ipcshare__layout_len(&c->in, r));
 	if (ok && is_brought(c) && !root)
-		ok = ipcshare__offer_to(c, c->root, ipcshare__layout_len(&c->out, c->group->rank));
+		ok = !ipcshare__offer_to(c, c->root, ipcshare__layout_len(&c->out, c->group->rank));
 	return ok;
 }
 
@@ -144,7 +144,8 @@ static bool map_parts(struct ipcshare__call *c)
 	c->offered->ranks[me].to = ipcshare__layout_len(&c->in, me) ? c->in.base : NULL;
 	for (int r = 0; r < c->group->size && ok; r++)
 		if (r != me)
-			ok = ipcshare__offer_from(c, r, len) && (!wants_result(c, r) || ipcshare__offer_to(c, r, len));
+			ok = !ipcshare__offer_from(c, r, len) &&
+			     !(wants_result(c, r) && ipcshare__offer_to(c, r, len));
 	return ok;
 }
 

@@ -25,6 +25,14 @@ struct ipcshare__fold {
 	enum ipcshare_type type;
 };
 
+/* IPCSHARE_OPS: the user's. */
+static inline enum ipcshare_op_kind ipcshare__fold_kind(const struct ipcshare__fold *fold)
+{
+	uintptr_t op = (uintptr_t)fold->op;
+
+	return op < IPCSHARE_OPS ? (enum ipcshare_op_kind)op : IPCSHARE_OPS;
+}
+
 /* 0, or IPCSHARE_ERR_INVALID with its detail. */
 int ipcshare__fold_find(const struct ipcshare_op *op, enum ipcshare_type type,
 			struct ipcshare__fold *out);

@@ -152,48 +152,60 @@ bool ipcshare__offer_takes(const struct ipcshare__call *c, int rank)
 	       ipcshare__descriptor_length(offer_of(c, rank).to) > 0;
 }
 
+static int nothing_there(int rank)
+{
+	ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "collective", "", "the rank offers what is not there");
+	ipcshare__fail_at(rank, -1);
+	return IPCSHARE_ERR_PROTOCOL;
+}
+
 /* The peer may be hostile: what it offers must lie in a region that it has told of. */
-static char *map_at(struct ipcshare__call *c, int rank, struct ipcshare__wire_descriptor at, bool read_only,
-		    uint64_t offset, size_t len, struct ipcshare__mapping **mapping)
+static int map_at(struct ipcshare__call *c, int rank, struct ipcshare__wire_descriptor at, bool read_only,
+		  uint64_t offset, size_t len, struct ipcshare__mapping **mapping, char **out)
 {
 	struct ipcshare_group *g = c->group;
 	uint64_t first = ipcshare__descriptor_low(at), all = ipcshare__descriptor_length(at);
 	const struct ipcshare__known *known =
 		ipcshare__catalog_find(&g->members[rank].catalog, ipcshare__descriptor_what(at));
 	struct ipcshare__want want;
+	int err;
 
 	if (!known || (known->generation & IPCSHARE__LOW20) != ipcshare__descriptor_high(at) ||
 	    first > known->length || all > known->length - first || offset > all || len > all - offset)
-		return NULL;
+		return nothing_there(rank);
 	want = (struct ipcshare__want){
 		.region = ipcshare__descriptor_what(at), .generation = known->generation,
 		.access = read_only ? IPCSHARE__READ_ONLY : IPCSHARE__READ_WRITE,
 		.key = known->key, .length = known->length,
 	};
-	if (ipcshare__mappings_hold(g->ctx, g->members[rank].peer, &want, 1))
-		return NULL;
+	err = ipcshare__mappings_hold(g->ctx, g->members[rank].peer, &want, 1);
+	if (err) {
+		ipcshare__fail_at(rank, -1);
+		return err;
+	}
 	*mapping = want.mapping;
-	return (char *)want.mapping->at.base + first + offset;
+	*out = (char *)want.mapping->at.base + first + offset;
+	return 0;
 }
 
-bool ipcshare__offer_from(struct ipcshare__call *c, int rank, size_t len)
+int ipcshare__offer_from(struct ipcshare__call *c, int rank, size_t len)
 {
 	struct ipcshare__reach *reach = &c->offered->ranks[rank];
 	struct ipcshare__wire_offer o = offer_of(c, rank);
+	char *at = NULL;
+	int err = len ? map_at(c, rank, o.at, o.read_only, offsets_of(c, rank).out, len, &reach->out, &at) : 0;
 
-	if (len)
-		reach->from = map_at(c, rank, o.at, o.read_only, offsets_of(c, rank).out, len, &reach->out);
-	return !len || reach->from;
+	reach->from = at;
+	return err;
 }
 
-bool ipcshare__offer_to(struct ipcshare__call *c, int rank, size_t len)
+int ipcshare__offer_to(struct ipcshare__call *c, int rank, size_t len)
 {
 	struct ipcshare__reach *reach = &c->offered->ranks[rank];
 
-	if (len)
-		reach->to = map_at(c, rank, offer_of(c, rank).to, false, offsets_of(c, rank).in, len,
-				   &reach->in);
-	return !len || reach->to;
+	return len ? map_at(c, rank, offer_of(c, rank).to, false, offsets_of(c, rank).in, len, &reach->in,
+			    &reach->to)
+		   : 0;
 }
 
 void ipcshare__offers_drop(struct ipcshare_group *g, struct ipcshare__offers *d)

@@ -38,8 +38,8 @@ bool ipcshare__offer(struct ipcshare__call *call, bool gives, bool takes);
 
 /* After that round. Does @rank offer that others write there? */
 bool ipcshare__offer_takes(const struct ipcshare__call *call, int rank);
-/* Map what @rank has for us, and where it wants what we have for it: in call->offered. */
-bool ipcshare__offer_from(struct ipcshare__call *call, int rank, size_t len);
-bool ipcshare__offer_to(struct ipcshare__call *call, int rank, size_t len);
+/* Map what @rank has for us, and where it wants what we have for it: in call->offered. 0, or why not. */
+int ipcshare__offer_from(struct ipcshare__call *call, int rank, size_t len);
+int ipcshare__offer_to(struct ipcshare__call *call, int rank, size_t len);
 
 #endif

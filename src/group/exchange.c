@@ -32,6 +32,7 @@ static const char *const collective_name[] = {
 	[IPCSHARE__COLL_ALLGATHER_VIEW] = "ipcshare_allgather_view",
 	[IPCSHARE__COLL_ALLTOALL_VIEW] = "ipcshare_alltoall_view",
 	[IPCSHARE__COLL_VIEW_FREE] = "ipcshare_view_free",
+	[IPCSHARE__COLL_MESH] = "a collective on a stream",
 };
 
 static const char *name_of(unsigned collective)
@@ -233,7 +234,7 @@ static const char *stage_named(const char *name)
 {
 	static const char *const known[] = {
 		"open", "alloc", "identity", "export", "whitelist", "exchange", "import", "share",
-		"group", "free", "map", "set", "collective",
+		"group", "free", "map", "set", "collective", "notify", "stream", "copy", "reduce",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

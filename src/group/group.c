@@ -12,6 +12,7 @@
 #include "base/identity.h"
 #include "base/log.h"
 #include "group/board.h"
+#include "group/mesh.h"
 #include "group/wait.h"
 
 /* Its context is alive as long as it is. */
@@ -223,6 +224,7 @@ static void group_abandon(struct ipcshare__owned *owned)
 	struct ipcshare_group *g = (struct ipcshare_group *)owned;
 
 	ipcshare__handle_remove(g);
+	ipcshare__mesh_drop(g);
 	for (int r = 0; r < g->size; r++)
 		ipcshare__board_leave(g, r);
 	g->ctx->host->ops->release(g->ctx->host, &g->control);
@@ -305,6 +307,7 @@ int ipcshare_group_free(struct ipcshare_group *g)
 	broken = g->broken;
 	if (atomic_load(&g->children)) /* whatever became of the exchange */
 		return children_alive(g);
+	ipcshare__mesh_end(g);
 	ipcshare__handle_remove(g);
 	ipcshare__owned_remove(ctx, &g->owned);
 	peers_leave(g);

@@ -236,6 +236,52 @@ static void the_own_id_is_no_call(void)
 	on_pair(.backend = "ascend", .owner = allows_itself);
 }
 
+/* ---- Captures ---- */
+
+typedef int capture_begin_fn(void *stream, int mode);
+typedef int capture_end_fn(void *stream, void **model);
+typedef int model_destroy_fn(void *model);
+
+static void call_symbol(const struct side *s, const char *name, void *slot)
+{
+	void *symbol = runtime_symbol(s, name);
+
+	REQUIRE(symbol, "the runtime has no %s", name);
+	memcpy(slot, &symbol, sizeof(symbol));
+}
+
+/* A stream of the table is one of the runtime, which the program captures. */
+static void is_captured(struct side *s)
+{
+	struct ipcshare__stream *stream, *other;
+	capture_begin_fn *begin;
+	capture_end_fn *end;
+	model_destroy_fn *destroy;
+	void *model;
+
+	REQUIRE_OK(s->ops->stream_create(s->be, &stream));
+	REQUIRE_OK(s->ops->stream_create(s->be, &other));
+	CHECK(!s->ops->stream_captured(s->be, stream) && !s->ops->stream_captured(s->be, NULL), "before");
+	if (s->ops->id != IPCSHARE__BACKEND_HOST) {
+		call_symbol(s, "aclmdlRICaptureBegin", &begin);
+		call_symbol(s, "aclmdlRICaptureEnd", &end);
+		call_symbol(s, "aclmdlRIDestroy", &destroy);
+		REQUIRE_INT(begin(stream, 1), 0);
+		CHECK(s->ops->stream_captured(s->be, stream), "it is captured");
+		CHECK(!s->ops->stream_captured(s->be, other), "not all are");
+		REQUIRE_INT(end(stream, &model), 0);
+		CHECK(!s->ops->stream_captured(s->be, stream), "after it");
+		CHECK_INT(destroy(model), 0);
+	}
+	s->ops->stream_destroy(s->be, stream);
+	s->ops->stream_destroy(s->be, other);
+}
+
+static void a_stream_says_that_it_is_captured(void)
+{
+	on_pair(.owner = is_captured);
+}
+
 /* ---- Failures ---- */
 
 static void meets_failures(struct side *s)
@@ -286,4 +332,5 @@ TEST_SUITE(notify, NULL, NULL,
 	TEST(who_is_not_allowed_imports_nothing),
 	TEST(sixteen_processes_are_the_most),
 	TEST(the_own_id_is_no_call),
+	TEST(a_stream_says_that_it_is_captured),
 	TEST(each_failing_call_is_named));

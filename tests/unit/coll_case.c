@@ -199,7 +199,8 @@ struct io {
 };
 
 #define CALL(name, ...)                                                                            \
-	(request ? ipcshare_##name##_start(__VA_ARGS__, request) : ipcshare_##name(__VA_ARGS__))
+	(c->device ? ipcshare_##name##_async(__VA_ARGS__, c->device->stream) :                     \
+	 request ? ipcshare_##name##_start(__VA_ARGS__, request) : ipcshare_##name(__VA_ARGS__))
 
 static int call(const struct coll_case *c, struct io *io, const void *send, void *recv,
 		struct ipcshare_request **request)
@@ -245,11 +246,34 @@ static int call(const struct coll_case *c, struct io *io, const void *send, void
 
 #undef CALL
 
+/* What is sent is shared; what is received need not be, unless it is both. */
+static int call_on_device(const struct coll_case *c, struct io *io, const void *send, void *recv)
+{
+	struct coll_device *d = c->device;
+	size_t room = (io->send.len + 63) / 64 * 64;
+	int both = c->which == COLL_BCAST || send == IPCSHARE_IN_PLACE;
+	char *out = d->shared, *in = (both || c->seed & 1 ? d->shared : d->own) + room;
+	int err;
+
+	REQUIRE(room + io->recv.len <= d->size, "%zu bytes", room + io->recv.len);
+	REQUIRE_OK(ipcshare_copy(d->ctx, out, io->send.at, io->send.len));
+	REQUIRE_OK(ipcshare_copy(d->ctx, in, io->recv.at, io->recv.len));
+	err = call(c, io, send == IPCSHARE_IN_PLACE ? send : out, recv == IPCSHARE_IN_PLACE ? recv : in,
+		   NULL);
+	if (!err && d->stream)
+		CHECK_INT(d->synchronise(d->stream), 0);
+	REQUIRE_OK(ipcshare_copy(d->ctx, io->send.at, out, io->send.len));
+	REQUIRE_OK(ipcshare_copy(d->ctx, io->recv.at, in, io->recv.len));
+	return err;
+}
+
 /* Some ranks look a few times before they wait. */
 static int call_to_its_end(const struct coll_case *c, struct io *io, const void *send, void *recv)
 {
 	struct ipcshare_request *request = NULL;
-	int err = call(c, io, send, recv, c->started ? &request : NULL), done = !request;
+	int err = c->device ? call_on_device(c, io, send, recv) :
+			      call(c, io, send, recv, c->started ? &request : NULL);
+	int done = !request;
 
 	for (uint64_t looks = mix(c->seed, (uint64_t)c->rank) % 16; looks && !err && !done; looks--)
 		err = ipcshare_request_test(&request, &done);
@@ -393,7 +417,7 @@ int coll_case_run(const struct coll_case *c)
 		c->arena->used = 0;
 	switch (c->which) {
 	case COLL_BARRIER:
-		return CHECK_STATUS(ipcshare_barrier(c->group), 0);
+		return finish(c, &(struct io){ .send = buffer_make(c, 0), .recv = buffer_make(c, 0) }, 0, 0);
 	case COLL_BCAST:
 		return run_bcast(c);
 	case COLL_ALLGATHER:

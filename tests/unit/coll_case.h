@@ -38,6 +38,15 @@ struct coll_arena {
 	size_t size, used;
 };
 
+/* Device memory, for calls on a stream: of the same size, shared and not. */
+struct coll_device {
+	struct ipcshare_ctx *ctx;
+	char *shared, *own;
+	size_t size;
+	void *stream; /* or NULL */
+	int (*synchronise)(void *stream);
+};
+
 struct coll_case {
 	struct ipcshare_group *group;
 	int rank, nranks;
@@ -49,6 +58,7 @@ struct coll_case {
 	int in_place;
 	int started; /* and ended later, in the form for that */
 	struct coll_arena *arena; /* where buffers are from; NULL: malloc() */
+	struct coll_device *device; /* queued on its stream, with buffers there, and synchronised; or NULL */
 	uint64_t seed; /* of bytes, lengths and gaps */
 };
 

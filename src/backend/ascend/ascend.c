@@ -141,6 +141,7 @@ const struct ipcshare__backend_ops ipcshare__ascend_ops = {
 	.stream_create = ipcshare__ascend_stream_create,
 	.stream_destroy = ipcshare__ascend_stream_destroy,
 	.stream_synchronise = ipcshare__ascend_stream_synchronise,
+	.stream_captured = ipcshare__ascend_stream_captured,
 	.reduces = ipcshare__ascend_reduces,
 	.reduce = ipcshare__ascend_reduce,
 	.notify_create = ipcshare__ascend_notify_create,

@@ -75,6 +75,9 @@ int ipcshare__ascend_plan_run(struct ipcshare__backend *be, struct ipcshare__pla
 			      struct ipcshare__stream *stream);
 void ipcshare__ascend_plan_free(struct ipcshare__backend *be, struct ipcshare__plan *plan);
 
+/* notify.c: if it is no stream, whatever is put into it will say so. */
+bool ipcshare__ascend_captures(const struct acl *acl, acl_handle stream);
+
 /* reduce.c */
 bool ipcshare__ascend_reduces(const struct ipcshare__backend *be, enum ipcshare_type type,
 			      enum ipcshare_op_kind op);
@@ -87,6 +90,7 @@ int ipcshare__ascend_stream_create(struct ipcshare__backend *be, struct ipcshare
 void ipcshare__ascend_stream_destroy(struct ipcshare__backend *be, struct ipcshare__stream *stream);
 int ipcshare__ascend_stream_synchronise(struct ipcshare__backend *be,
 					struct ipcshare__stream *stream);
+bool ipcshare__ascend_stream_captured(struct ipcshare__backend *be, struct ipcshare__stream *stream);
 int ipcshare__ascend_notify_create(struct ipcshare__backend *be, struct ipcshare__notify **out);
 int ipcshare__ascend_notify_export(struct ipcshare__backend *be, struct ipcshare__notify *notify,
 				   char key[IPCSHARE__KEY_SIZE]);

@@ -176,19 +176,6 @@ int ipcshare__work_do(struct ascend *a, const struct ascend_work *w)
 	return err ? err : ipcshare__work_rest(a, w);
 }
 
-/* Nothing runs in a stream that the program captures, and to wait for it would spoil the capture. */
-static bool is_capturing(const struct acl *acl, acl_handle stream)
-{
-	int32_t status = ACL_CAPTURE_NONE;
-
-	if (acl->aclmdlRICaptureGetInfo &&
-	    acl->aclmdlRICaptureGetInfo(stream, &status, &(acl_handle){ NULL })) {
-		acl->aclGetRecentErrMsg(); /* if the stream is none, the copies will say so */
-		return false;
-	}
-	return status != ACL_CAPTURE_NONE;
-}
-
 int ipcshare__work_rest_on(struct ascend *a, const struct ascend_work *w, acl_handle stream)
 {
 	struct ascend_lanes l = { .stream = { stream }, .n = 1 };
@@ -196,7 +183,7 @@ int ipcshare__work_rest_on(struct ascend *a, const struct ascend_work *w, acl_ha
 
 	if (!w->nrest)
 		return 0;
-	if (is_capturing(a->device.acl, stream))
+	if (ipcshare__ascend_captures(a->device.acl, stream))
 		return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "copy",
 				      "copy to and from the host before or after the capture",
 				      "%zu pieces have memory of the host at one end, and the stream "
@@ -210,7 +197,7 @@ int ipcshare__work_issue_on(struct ascend *a, const struct ascend_work *w, acl_h
 {
 	struct ascend_lanes l = { .stream = { stream }, .n = 1 };
 
-	l.counted = !is_capturing(a->device.acl, stream);
+	l.counted = !ipcshare__ascend_captures(a->device.acl, stream);
 	return ipcshare__work_issue(a, &l, w);
 }
 

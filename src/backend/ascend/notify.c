@@ -62,6 +62,32 @@ int ipcshare__ascend_stream_synchronise(struct ipcshare__backend *be,
 	return err;
 }
 
+/* Nothing runs in a stream that the program captures, and to wait for it would spoil the capture. */
+bool ipcshare__ascend_captures(const struct acl *acl, acl_handle stream)
+{
+	int32_t status = ACL_CAPTURE_NONE;
+
+	if (acl->aclmdlRICaptureGetInfo &&
+	    acl->aclmdlRICaptureGetInfo(stream, &status, &(acl_handle){ NULL })) {
+		acl->aclGetRecentErrMsg(); /* if the stream is none, the copies will say so */
+		return false;
+	}
+	return status != ACL_CAPTURE_NONE;
+}
+
+bool ipcshare__ascend_stream_captured(struct ipcshare__backend *be, struct ipcshare__stream *stream)
+{
+	struct ascend *a = ipcshare__ascend_of(be);
+	struct ascend_entry entry;
+	bool captured;
+
+	if (!stream || ipcshare__ascend_enter(&a->device, "stream", &entry))
+		return false;
+	captured = ipcshare__ascend_captures(a->device.acl, (acl_handle)stream);
+	ipcshare__ascend_leave(&a->device, &entry);
+	return captured;
+}
+
 /* ---- Notifies ---- */
 
 struct notify {

@@ -352,6 +352,7 @@ const struct ipcshare__backend_ops ipcshare__host_ops = {
 	.stream_create = ipcshare__host_stream_create,
 	.stream_destroy = ipcshare__host_stream_destroy,
 	.stream_synchronise = ipcshare__host_stream_synchronise,
+	.stream_captured = ipcshare__host_stream_captured,
 	.reduces = host_reduces,
 	.reduce = host_reduce,
 	.notify_create = ipcshare__host_notify_create,

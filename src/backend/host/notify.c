@@ -50,6 +50,13 @@ int ipcshare__host_stream_synchronise(struct ipcshare__backend *be, struct ipcsh
 	return 0;
 }
 
+bool ipcshare__host_stream_captured(struct ipcshare__backend *be, struct ipcshare__stream *stream)
+{
+	(void)be;
+	(void)stream;
+	return false;
+}
+
 /* ---- Notifies ---- */
 
 /* In shared memory: 1 it was recorded; 0 it was not, or its creator has waited for it. */
