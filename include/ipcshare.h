@@ -166,7 +166,7 @@ IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
  * @ctx: NULL does nothing
  *
  * For the way out after a failure: talks to no peer, calls no driver, waits for nobody. Groups,
- * sets, plans, shares, arenas, memory and mappings of @ctx are gone afterwards, but plans whose set was
+ * sets, views, plans, shares, arenas, memory and mappings of @ctx are gone afterwards, but plans whose set was
  * freed before. Peers keep what they have mapped.
  * In a forked child it drops the inherited context.
  *

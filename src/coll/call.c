@@ -218,9 +218,6 @@ int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 
 /* ---- Reducing ---- */
 
-/* So much of the result stays in the first cache while all ranks are gone through. */
-#define FOLD_STEP ((size_t)8 << 10)
-
 /*
  * Our own bytes are taken from where they came from: what is in our slot, the others have taken away. But in
  * place the result may be written over them first, unless they are the first of all.
@@ -240,13 +237,15 @@ void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, c
 {
 	bool kept = !ipcshare__call_is_in_place(c) || (acc == own && c->first == c->group->rank);
 
-	for (size_t done = 0; done < len && c->first < c->last; done += FOLD_STEP) {
-		size_t n = len - done < FOLD_STEP ? len - done : FOLD_STEP;
-		const char *mine = (const char *)own + done;
+	for (size_t done = 0; done < len && c->first < c->last; done += IPCSHARE__FOLD_STEP) {
+		size_t n = len - done < IPCSHARE__FOLD_STEP ? len - done : IPCSHARE__FOLD_STEP;
+		const char *mine = (const char *)own + done, *x;
 		char *to = (char *)acc + done;
 
-		memmove(to, bytes_of(c, c->first, at + done, mine, kept), n);
-		for (int r = c->first + 1; r < c->last; r++)
-			ipcshare__fold(&c->fold, to, bytes_of(c, r, at + done, mine, kept), n / c->size);
+		x = bytes_of(c, c->first, at + done, mine, kept);
+		for (int r = c->first + 1; r < c->last; r++, x = to)
+			ipcshare__fold(&c->fold, to, x, bytes_of(c, r, at + done, mine, kept), n / c->size);
+		if (x != to)
+			memcpy(to, x, n);
 	}
 }

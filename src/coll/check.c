@@ -18,7 +18,7 @@ static uint64_t wants(const struct ipcshare__layout *in, int rank)
 
 static void show(const struct ipcshare__call *c)
 {
-	struct ipcshare__wire_args args = { (uint32_t)c->type, ipcshare__fold_kind(&c->fold), c->root, 0 };
+	struct ipcshare__wire_args args = { (uint32_t)c->type, ipcshare__op_kind(c->fold.op), c->root, 0 };
 	unsigned char *slot = ipcshare__board_slot(c->group)->body;
 
 	memcpy(slot, &args, sizeof(args));

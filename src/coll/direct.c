@@ -149,28 +149,31 @@ static bool map_parts(struct ipcshare__call *c)
 	return ok;
 }
 
-/* So much of the result stays in the first cache until it is everywhere. */
-#define FOLD_STEP 8192
-
+/*
+ * In place, what is written may be what is read of the same rank: so the result grows where one of the first
+ * two operands may lie, which are read before anything is written.
+ */
 static void fold_at(const struct ipcshare__call *c, size_t at, size_t n)
 {
 	const struct ipcshare__reach *ranks = c->offered->ranks;
-	_Alignas(64) char acc[FOLD_STEP];
+	_Alignas(64) char scratch[IPCSHARE__FOLD_STEP];
+	char *acc = ranks[0].to ? ranks[0].to + at : c->group->size > 1 && ranks[1].to ? ranks[1].to + at : scratch;
+	const char *x = ranks[0].from + at;
 
-	memcpy(acc, ranks[0].from + at, n);
-	for (int r = 1; r < c->group->size; r++)
-		ipcshare__fold(&c->fold, acc, ranks[r].from + at, n / c->size);
+	for (int r = 1; r < c->group->size; r++, x = acc)
+		ipcshare__fold(&c->fold, acc, x, ranks[r].from + at, n / c->size);
 	for (int r = 0; r < c->group->size; r++)
-		if (ranks[r].to)
-			memcpy(ranks[r].to + at, acc, n);
+		if (ranks[r].to && ranks[r].to + at != x)
+			memcpy(ranks[r].to + at, x, n);
 }
 
 static void fold_part(const struct ipcshare__call *c)
 {
 	size_t len, first = part(c, &len);
 
-	for (size_t done = 0; done < len; done += FOLD_STEP)
-		fold_at(c, first + done, len - done < FOLD_STEP ? len - done : FOLD_STEP);
+	for (size_t done = 0; done < len; done += IPCSHARE__FOLD_STEP)
+		fold_at(c, first + done,
+			len - done < IPCSHARE__FOLD_STEP ? len - done : IPCSHARE__FOLD_STEP);
 }
 
 static int after_folds(struct ipcshare__call *c)

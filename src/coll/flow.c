@@ -70,5 +70,5 @@ void ipcshare__flow_reduce(struct ipcshare__flow *f, void *dst, const void *src,
 
 	if (!f->err && len)
 		ipcshare__flow_fail(f, be->ops->reduce(be, dst, src, len, c->type,
-						       ipcshare__fold_kind(&c->fold), f->stream));
+						       ipcshare__op_kind(c->fold.op), f->stream));
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "coll/fold.h"
 
+#include <string.h>
+
 #include "base/error.h"
 
 /* ---- Types and ops by name ---- */
@@ -28,12 +30,6 @@ const char *ipcshare_type_name(enum ipcshare_type type)
 	return (unsigned)type < IPCSHARE_TYPES ? name[type] : "no type";
 }
 
-/* The ops that are there are numbers instead of addresses. */
-static uintptr_t kind_of(const struct ipcshare_op *op)
-{
-	return (uintptr_t)op < IPCSHARE_OPS ? (uintptr_t)op : IPCSHARE_OPS;
-}
-
 const char *ipcshare_op_name(const struct ipcshare_op *op)
 {
 	static const char *const name[] = {
@@ -42,15 +38,15 @@ const char *ipcshare_op_name(const struct ipcshare_op *op)
 	};
 
 	_Static_assert(sizeof(name) / sizeof(name[0]) == IPCSHARE_OPS + 1, "every op has a name");
-	return name[kind_of(op)];
+	return name[ipcshare__op_kind(op)];
 }
 
 int ipcshare_op_allows(const struct ipcshare_op *op, enum ipcshare_type type)
 {
 	if ((unsigned)type >= IPCSHARE_TYPES)
 		return 0;
-	if (kind_of(op) < IPCSHARE_OPS)
-		return ipcshare__folds_base[type][kind_of(op)] != NULL;
+	if (ipcshare__op_kind(op) < IPCSHARE_OPS)
+		return ipcshare__folds_base[type][ipcshare__op_kind(op)] != NULL;
 	return op->size == sizeof(*op) && op->fn;
 }
 
@@ -81,15 +77,29 @@ int ipcshare__fold_find(const struct ipcshare_op *op, enum ipcshare_type type,
 	for (int i = 1; (next = ipcshare__folds(i)); i++)
 		best = next;
 	*out = (struct ipcshare__fold){ NULL, op, type };
-	if (kind_of(op) < IPCSHARE_OPS)
-		out->loop = (*best)[type][kind_of(op)];
+	if (ipcshare__op_kind(op) < IPCSHARE_OPS)
+		out->loop = (*best)[type][ipcshare__op_kind(op)];
 	return 0;
 }
 
-void ipcshare__fold(const struct ipcshare__fold *fold, void *acc, const void *in, size_t count)
+/* The caller's op has two operands, of which it writes over the first. */
+static void fold_by_caller(const struct ipcshare__fold *fold, void *dst, const void *x, const void *y,
+			   size_t count)
+{
+	size_t len = count * ipcshare_type_size(fold->type);
+	_Alignas(64) char copy[IPCSHARE__FOLD_STEP];
+
+	if (dst == y)
+		y = memcpy(copy, y, len);
+	if (dst != x)
+		memcpy(dst, x, len);
+	fold->op->fn(dst, y, count, fold->type, fold->op->arg);
+}
+
+void ipcshare__fold(const struct ipcshare__fold *fold, void *dst, const void *x, const void *y, size_t count)
 {
 	if (fold->loop)
-		fold->loop(acc, in, count);
+		fold->loop(dst, x, y, count);
 	else
-		fold->op->fn(acc, in, count, fold->type, fold->op->arg);
+		fold_by_caller(fold, dst, x, y, count);
 }

@@ -7,28 +7,28 @@
 #include "coll/fold.h"
 #include "coll/half.h"
 
-/* acc and in don't overlap. */
+/* Elements have nothing to do with each other, also where dst is x or y. */
 #if defined(__clang__)
-#define LOOPS_APART
+#define LOOPS_APART _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define LOOPS_APART _Pragma("GCC ivdep")
 #endif
 
 #define LOOP(name, T, result)                                                                      \
-	LOOPS_TARGET static void name(void *acc, const void *in, size_t count)                     \
+	LOOPS_TARGET static void name(void *dst, const void *xs, const void *ys, size_t count)     \
 	{                                                                                          \
-		T *restrict a = acc;                                                               \
-		const T *restrict b = in;                                                          \
+		T *to = dst;                                                                       \
+		const T *a = xs, *b = ys;                                                          \
 		enum { STEP = 128 / sizeof(T) };                                                   \
                                                                                                    \
-		for (; count >= STEP; count -= STEP, a += STEP, b += STEP)                         \
+		for (; count >= STEP; count -= STEP, a += STEP, b += STEP, to += STEP)             \
 			LOOPS_APART for (int i = 0; i < STEP; i++) {                               \
 				const T x = a[i], y = b[i];                                        \
-				a[i] = (T)(result);                                                \
+				to[i] = (T)(result);                                               \
 			}                                                                          \
 		for (size_t i = 0; i < count; i++) {                                               \
 			const T x = a[i], y = b[i];                                                \
-			a[i] = (T)(result);                                                        \
+			to[i] = (T)(result);                                                       \
 		}                                                                                  \
 	}
 
@@ -62,15 +62,14 @@
 #define FROM(T) ipcshare__##T##_from_float
 
 #define LOC_LOOP(name, T, before)                                                                  \
-	LOOPS_TARGET static void name(void *acc, const void *in, size_t count)                     \
+	LOOPS_TARGET static void name(void *dst, const void *xs, const void *ys, size_t count)     \
 	{                                                                                          \
-		T *restrict a = acc;                                                               \
-		const T *restrict b = in;                                                          \
+		T *to = dst;                                                                       \
+		const T *a = xs, *b = ys;                                                          \
                                                                                                    \
 		for (size_t i = 0; i < count; i++)                                                 \
-			if (b[i].value before a[i].value ||                                        \
-			    (b[i].value == a[i].value && b[i].index < a[i].index))                 \
-				a[i] = b[i];                                                       \
+			to[i] = b[i].value before a[i].value ||                                    \
+				(b[i].value == a[i].value && b[i].index < a[i].index) ? b[i] : a[i]; \
 	}
 
 #define PAIR_LOOPS(T)                                                                              \

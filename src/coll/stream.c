@@ -359,7 +359,7 @@ static int faults_find(const struct ipcshare__call *c)
 				      "step");
 	if (c->group->size > 1024)
 		return ipcshare__call_too_many(c);
-	if (c->fold.op && !be->ops->reduces(be, c->type, ipcshare__fold_kind(&c->fold)))
+	if (c->fold.op && !be->ops->reduces(be, c->type, ipcshare__op_kind(c->fold.op)))
 		return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "collective",
 				      "sum, min and max of int8, int16, int32, fp16, bf16 and fp32 can be",
 				      "%s of %s can't be reduced by the device",

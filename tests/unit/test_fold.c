@@ -76,30 +76,34 @@ static void floats_become_the_nearest_half_and_at_the_middle_the_even_one(void)
 #define LENGTH_MOST 600
 
 struct buffers {
-	_Alignas(128) unsigned char acc[LENGTH_MOST * 16 + 64], in[LENGTH_MOST * 16 + 64];
+	_Alignas(128) unsigned char x[LENGTH_MOST * 16 + 64], y[LENGTH_MOST * 16 + 64];
+	_Alignas(128) unsigned char other[LENGTH_MOST * 16 + 64];
 	unsigned char expected[LENGTH_MOST * 16 + 64];
 };
 
-/* @shift elements from the start of a line, so that vectors are not aligned. */
+enum { TO_X, TO_Y, TO_OTHER, PLACES };
+
+/* @shift elements from the start of a line, so that vectors are not aligned; the result at one of @PLACES. */
 static void check_loop(ipcshare__fold_fn *loop, int kind, enum ipcshare_type type, size_t count,
-		       size_t shift, int set)
+		       size_t shift, int place, int set)
 {
 	static struct buffers b;
 	const struct ipcshare_op *op = elements_op(kind, NULL);
 	size_t size = ipcshare_type_size(type), first = shift * size, at;
+	unsigned char *to = (place == TO_X ? b.x : place == TO_Y ? b.y : b.other) + first;
 
 	memset(&b, 0x5a, sizeof(b));
-	elements_fill(type, b.acc + first, count, count + shift);
-	elements_fill(type, b.in + first, count, ~count);
-	memcpy(b.expected, b.acc, sizeof(b.acc));
-	elements_fold(op, type, b.expected + first, b.in + first, count);
+	elements_fill(type, b.x + first, count, count + shift);
+	elements_fill(type, b.y + first, count, ~count);
+	memcpy(b.expected, b.x, sizeof(b.x));
+	elements_fold(op, type, b.expected + first, b.y + first, count);
 
-	loop(b.acc + first, b.in + first, count);
+	loop(to, b.x + first, b.y + first, count);
 
-	at = elements_differ(type, b.acc + first, b.expected + first, count);
-	CHECK(at == count, "%s of %s, set %d: %zu of %zu differs", ipcshare_op_name(op),
-	      ipcshare_type_name(type), set, at, count);
-	CHECK_BYTES(b.acc + first + count * size, 0x5a, 16);
+	at = elements_differ(type, to, b.expected + first, count);
+	CHECK(at == count, "%s of %s, set %d, place %d: %zu of %zu differs", ipcshare_op_name(op),
+	      ipcshare_type_name(type), set, place, at, count);
+	CHECK_BYTES(to + count * size, 0x5a, 16);
 }
 
 static void every_loop_gives_what_a_plain_loop_gives(void)
@@ -115,7 +119,8 @@ static void every_loop_gives_what_a_plain_loop_gives(void)
 
 				CHECK_INT(loop != NULL, (*ipcshare__folds(0))[type][kind] != NULL);
 				for (size_t i = 0; loop && i < sizeof(counts) / sizeof(counts[0]); i++)
-					check_loop(loop, kind, type, counts[i], i % 3, set);
+					for (int place = 0; place < PLACES; place++)
+						check_loop(loop, kind, type, counts[i], i % 3, place, set);
 				loops += loop != NULL;
 			}
 	CHECK_INT(loops, set * (8 * 10 + 4 * 4 + 5 * 2));
@@ -168,17 +173,19 @@ static void an_op_of_the_users_gets_its_argument(void)
 {
 	int calls = 0;
 	struct ipcshare_op mine = { sizeof(mine), elements_user, &calls };
-	uint32_t acc[3], in[3], expected[3];
+	uint32_t b[PLACES][3], expected[3];
 	struct ipcshare__fold fold;
 
-	elements_fill(IPCSHARE_UINT32, acc, 3, 1);
-	elements_fill(IPCSHARE_UINT32, in, 3, 2);
-	memcpy(expected, acc, sizeof(acc));
-	elements_user(expected, in, 3, IPCSHARE_UINT32, NULL);
 	REQUIRE_OK(ipcshare__fold_find(&mine, IPCSHARE_UINT32, &fold));
-	ipcshare__fold(&fold, acc, in, 3);
-	CHECK_MEM(acc, expected, sizeof(acc));
-	CHECK_INT(calls, 1);
+	for (int place = 0; place < PLACES; place++) {
+		elements_fill(IPCSHARE_UINT32, b[TO_X], 3, 1);
+		elements_fill(IPCSHARE_UINT32, b[TO_Y], 3, 2);
+		memcpy(expected, b[TO_X], sizeof(expected));
+		elements_user(expected, b[TO_Y], 3, IPCSHARE_UINT32, NULL);
+		ipcshare__fold(&fold, b[place], b[TO_X], b[TO_Y], 3);
+		CHECK_MEM(b[place], expected, sizeof(expected));
+		CHECK_INT(calls, place + 1);
+	}
 }
 
 TEST_SUITE(fold, NULL, NULL,
