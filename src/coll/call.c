@@ -143,9 +143,14 @@ void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
 			 (c->offers ? IPCSHARE__CALL_OFFERS : 0) | (c->is_long ? IPCSHARE__CALL_LONG : 0) |
 			 (c->stream ? IPCSHARE__CALL_STREAM : 0);
 
-	ipcshare__header_fill(c->group, c->which, c->status, flags, most, &c->header);
-	c->group->front.header = c->header;
-	c->group->front_used = sizeof(c->header);
+	ipcshare__header_fill(c->group, c->which, c->status, flags, most, &c->group->front.header);
+	c->group->front_used = sizeof(c->group->front.header);
+}
+
+/* What we have said last. */
+static const struct ipcshare__wire_header *said(const struct ipcshare__call *c)
+{
+	return &c->group->front.header;
 }
 
 /* They don't make as many rounds, or not the same. */
@@ -164,16 +169,16 @@ static int form_differs(struct ipcshare_group *g, int rank, bool checked)
 /* The rank that said @h does something else. */
 static int is_elsewhere(const struct ipcshare__call *c, int rank, const struct ipcshare__wire_header *h)
 {
-	int err = ipcshare__header_check(c->group, &c->header, h, rank);
+	int err = ipcshare__header_check(c->group, said(c), h, rank);
 
-	return err ? err : form_differs(c->group, rank, (h->flags ^ c->header.flags) & IPCSHARE__CALL_CHECKED);
+	return err ? err : form_differs(c->group, rank, (h->flags ^ said(c)->flags) & IPCSHARE__CALL_CHECKED);
 }
 
 /* All that says which call it is comes first in a header, and is the same for all who make it. */
 static bool is_same(const struct ipcshare__call *c, const struct ipcshare__wire_header *h)
 {
-	return !memcmp(h, &c->header, offsetof(struct ipcshare__wire_header, status)) &&
-	       !((h->flags ^ c->header.flags) & (IPCSHARE__CALL_CHECKED | IPCSHARE__CALL_STREAM));
+	return !memcmp(h, said(c), offsetof(struct ipcshare__wire_header, status)) &&
+	       !((h->flags ^ said(c)->flags) & (IPCSHARE__CALL_CHECKED | IPCSHARE__CALL_STREAM));
 }
 
 static int hear_why(struct ipcshare__call *c)
@@ -192,11 +197,11 @@ static void heed(struct ipcshare__call *c, const struct ipcshare__wire_header *h
 
 int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 {
-	bool failed = c->header.status != 0, bytes = false;
+	bool failed = said(c)->status != 0, bytes = false;
 
 	*most = 0;
 	c->some_offer = false;
-	heed(c, &c->header, most, &bytes);
+	heed(c, said(c), most, &bytes);
 	for (int r = 0; r < c->group->size; r++) {
 		struct ipcshare__wire_header h;
 

@@ -43,7 +43,6 @@ struct ipcshare__call {
 	/* How far it is */
 	ipcshare__step *moves; /* the first step that moves bytes */
 	ipcshare__step *next;
-	struct ipcshare__wire_header header; /* of this rank, as it was said last */
 	uint64_t most; /* bytes of the longest block of all ranks */
 	uint64_t done; /* of these, the bytes that are where they belong, or on their way in a slot */
 	size_t lane; /* bytes that a slot has for one rank, once there are more than a few */
