@@ -49,6 +49,7 @@ left_out()
 		identity.a_caller_with_a_recycled_pid: $stat
 		info.: $program
 		invalidate.bad_contexts: $wipe
+		invalidate.it_agrees: it takes minutes
 		maps.bad_arguments: $wipe
 		memfd.no_address_space: qemu does not limit the address space
 		memfd.protected_memory: $advice
