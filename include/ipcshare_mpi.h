@@ -17,7 +17,7 @@ extern "C" {
 
 /**
  * ipcshare_mpi_group_create - the ranks of @comm on this node, as a group; collective over @comm
- * @comm: any intracommunicator, on one node or many; the group keeps its own duplicate
+ * @comm: any intracommunicator, on one node or many; the group doesn't need it any more
  * @out: this node's group; the order of ranks is that of @comm
  *
  * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id. Only this call
