@@ -10,6 +10,8 @@ V        ?=##		1 shows the compilers' command lines
 RANKS    ?= 4##		processes of make run
 WORKLOAD ?=##		names or files for make run, instead of the four of bench/workloads
 BACKEND  ?=##		backend for make run, instead of the library's choice
+SEED     ?=##		of make soak, to repeat a run
+CASES    ?=##		random cases of each program in make soak: 30000
 CALLS    ?=##		options of ipcshare-bench calls in make test-npu: --size 4K --repeat 100
 PREFIX   ?= /usr/local##	where to install, with DESTDIR in front; single folders as below
 BINDIR     ?= $(PREFIX)/bin
@@ -142,6 +144,11 @@ test-aarch64: ## cross-build for AArch64, and run the unit tests under qemu-user
 	.ci/cunit-arm64 build/cunit-arm64
 	tests/aarch64.sh
 
+soak: ## random collectives against a reference and MPI: CASES=30000, another SEED each time
+	.ci/deps test
+	$(MAKE) $B/run-unit $B/run-mpi
+	$(NO_ASLR) env SEED=$(SEED) CASES=$(CASES) tests/soak.sh
+
 # Whatever TEST_EMU says, the runtime is the one that is found.
 test-npu: ## run what an NPU can show on the CANN that is found; prints a report to send us
 	.ci/deps test
@@ -211,5 +218,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything run bench bench-quick bench-check run-bench emu test test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything run bench bench-quick bench-check run-bench emu test soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d)

@@ -6,7 +6,7 @@
 #include <ipcshare_mpi.h>
 
 struct ipcshare__mpi_bootstrap {
-	MPI_Comm comm; /* ours alone */
+	MPI_Comm comm; /* ours alone; MPI_COMM_NULL once the group is there */
 	int nranks;
 	int comm_size; /* of the user's communicator */
 	int *comm_rank; /* by group rank */

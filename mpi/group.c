@@ -197,6 +197,8 @@ int ipcshare_mpi_group_create(struct ipcshare_ctx *ctx, MPI_Comm comm, struct ip
 	err = ipcshare_group_create(ctx, &bootstrap, out);
 	if (err)
 		bootstrap.release(b, exchange_failed(err));
+	else
+		MPI_Comm_free(&b->comm); /* while all are here: the group has its board now */
 	return err;
 }
 

@@ -17,6 +17,9 @@ step "contract: what every backend promises" $limit "$B/run-contract"
 for ranks in 1 2 4 8; do
 	step "mpi: $ranks ranks" tests/support/mpirun.sh $ranks "$B/run-mpi"
 done
+step "mpi: IPCSHARE_MPI=0 on one rank leaves the collectives to MPI on all" tests/support/mpirun.sh 3 \
+	sh -c '[ "${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-}}" != 1 ] || export IPCSHARE_MPI=0
+		exec "$0" coll_random.the_world' "$B/run-mpi"
 # TEST_EMU names the emulator, where it can run.
 if [ -n "${TEST_EMU:-}" ]; then
 	step "emulator: the runtime's ABI, row by row of its contract" \

@@ -57,6 +57,8 @@ static const struct ipcshare__setting settings[] = {
 	  FIELD(coll_direct) },
 	{ "IPCSHARE_COLL_DIRECT_CROWDED", "65536", "1 .. 4294967295",
 	  "the same with more ranks than cores", NULL, 1, UINT32_MAX, FIELD(coll_direct_crowded) },
+	{ "IPCSHARE_MPI", "1", "0, 1", "0 leaves the collectives of ipcshare_mpi.h to MPI itself", no_yes,
+	  0, 0, FIELD(mpi) },
 	{ "IPCSHARE_ACL_LIB", "", "a file's path, up to 127 bytes; empty: libascendcl.so, libacl_rt.so",
 	  "the Ascend runtime to open", NULL, 0, 0, FIELD(acl_lib) },
 	{ "IPCSHARE_ASCEND_ANY_SOC", "0", "0, 1", "try Ascend devices that are not 910B or 910C",

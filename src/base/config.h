@@ -24,6 +24,7 @@ struct ipcshare__config {
 	/* Thresholds of collectives (coll/thresholds.h), in bytes: of ranks on cores of their own, and others. */
 	uint32_t coll_round, coll_round_crowded;
 	uint32_t coll_direct, coll_direct_crowded;
+	uint32_t mpi; /* collectives with MPI's signatures */
 	char acl_lib[128]; /* "": the usual names */
 	uint32_t ascend_any_soc;
 	uint32_t ascend_strict;

@@ -287,9 +287,30 @@ static int children_alive(struct ipcshare_group *g)
 			      atomic_load(&g->children));
 }
 
+static void group_end(struct ipcshare_group *g, bool broken)
+{
+	struct ipcshare_ctx *ctx = g->ctx;
+
+	ipcshare__handle_remove(g);
+	ipcshare__owned_remove(ctx, &g->owned);
+	peers_leave(g);
+	ipcshare__board_end(g);
+	if (g->bootstrap.release)
+		g->bootstrap.release(g->bootstrap.arg, broken);
+	ipcshare__uncount(&ctx->counters.groups, 1);
+	group_delete(g);
+}
+
+void ipcshare__group_end(struct ipcshare_group *g)
+{
+	if (!g)
+		return;
+	ipcshare__mesh_drop(g);
+	group_end(g, true);
+}
+
 int ipcshare_group_free(struct ipcshare_group *g)
 {
-	struct ipcshare_ctx *ctx;
 	int err, broken;
 
 	if (!g)
@@ -297,7 +318,6 @@ int ipcshare_group_free(struct ipcshare_group *g)
 	err = ipcshare__group_check(g, "group");
 	if (err)
 		return err;
-	ctx = g->ctx;
 	if (atomic_load(&g->children))
 		err = children_alive(g);
 	if (!g->broken)
@@ -308,14 +328,7 @@ int ipcshare_group_free(struct ipcshare_group *g)
 	if (atomic_load(&g->children)) /* whatever became of the exchange */
 		return children_alive(g);
 	ipcshare__mesh_end(g);
-	ipcshare__handle_remove(g);
-	ipcshare__owned_remove(ctx, &g->owned);
-	peers_leave(g);
-	ipcshare__board_end(g);
-	if (g->bootstrap.release)
-		g->bootstrap.release(g->bootstrap.arg, broken != 0);
-	ipcshare__uncount(&ctx->counters.groups, 1);
-	group_delete(g);
+	group_end(g, broken != 0);
 	return 0;
 }
 

@@ -59,6 +59,12 @@ static inline void ipcshare__group_drain(struct ipcshare_group *group)
 /* The argument and release function of the bootstrap, for mpi/. */
 const struct ipcshare_bootstrap *ipcshare__group_bootstrap(const struct ipcshare_group *group);
 
+/*
+ * Free a group without sets and shares here, and wait for nobody: for when no rank will use it again. A
+ * peer that still reads in its last round has mapped what it reads.
+ */
+void ipcshare__group_end(struct ipcshare_group *group);
+
 /* ---- Exchanges (exchange.c): all bounded; a failure breaks the group for good ---- */
 
 /* @len bytes of every rank, in rank order, into @all; at most IPCSHARE__SLOT_MOST. */

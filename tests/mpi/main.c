@@ -11,6 +11,7 @@ int main(int argc, char **argv)
 
 	MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &level);
 	failed = test_main(argc, argv, team_rank());
+	ipcshare_mpi_bcast(&level, 1, MPI_INT, 0, MPI_COMM_WORLD); /* others may still be in it then */
 	MPI_Finalize();
 	return team_after_mpi() || failed;
 }

@@ -99,6 +99,18 @@ void team_leave(struct ipcshare_ctx *ctx, struct ipcshare_group *group, struct i
 	left.set = set;
 }
 
+/* The groups of ipcshare_mpi_*() and their context have ended with MPI. */
+static int nothing_is_left(void)
+{
+	struct test_resources now;
+
+	test_resources(&now);
+	if (!now.memfd_maps)
+		return 0;
+	fprintf(stderr, "after MPI_Finalize: %d memfds are mapped\n", now.memfd_maps);
+	return 1;
+}
+
 /* A group needs no MPI any more: what is left can still be used, and freed together. */
 int team_after_mpi(void)
 {
@@ -107,7 +119,7 @@ int team_after_mpi(void)
 	int err;
 
 	if (!left.ctx)
-		return 0;
+		return nothing_is_left();
 	err = ipcshare_mpi_group_create(left.ctx, MPI_COMM_WORLD, &group);
 	if (err != IPCSHARE_ERR_INVALID || group)
 		goto wrong;
@@ -121,7 +133,7 @@ int team_after_mpi(void)
 	if (!err)
 		err = ipcshare_close(left.ctx);
 	if (!err)
-		return 0;
+		return nothing_is_left();
 wrong:
 	fprintf(stderr, "after MPI_Finalize: saw %s: %s\n", ipcshare_status_name(err),
 		ipcshare_explain());

@@ -209,6 +209,13 @@ int test_patience(int seconds)
 	return factor && atoi(factor) > 0 ? seconds * atoi(factor) : seconds;
 }
 
+uint64_t test_setting(const char *name, uint64_t otherwise)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? strtoull(value, NULL, 0) : otherwise;
+}
+
 void test_goes_on(void)
 {
 	alarm((unsigned)TEST_PATIENCE_S);

@@ -41,6 +41,8 @@
 int test_patience(int seconds);
 /* A test of many parts has come through one: its patience begins anew. */
 void test_goes_on(void);
+/* A number of the environment, for random tests: TEST_CASES, TEST_SEED. */
+uint64_t test_setting(const char *name, uint64_t otherwise);
 
 /* ---- Suites ------------------------------------------------------------------------------ */
 

@@ -3,8 +3,6 @@
  * Ten thousand calls of all collectives, in groups of 1 to 64, against what must come; TEST_CASES of
  * the environment says another number, TEST_SEED other cases.
  */
-#include <stdlib.h>
-
 #include "coll_case.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -15,13 +13,6 @@
 #define SEED 20240229
 #define ARENA_ALL ((size_t)64 << 20)
 #define ARENA_MOST ((size_t)8 << 20)
-
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? strtoull(value, NULL, 0) : otherwise;
-}
 
 struct run {
 	uint64_t seed;
@@ -70,7 +61,7 @@ static uint64_t run_most(int nranks)
 /* @percent of all cases, for groups of @nranks. */
 static void run_group(int nranks, uint64_t percent)
 {
-	uint64_t seed = setting("TEST_SEED", SEED), left = setting("TEST_CASES", CASES) * percent / 100;
+	uint64_t seed = test_setting("TEST_SEED", SEED), left = test_setting("TEST_CASES", CASES) * percent / 100;
 	struct run run = { .seed = seed * 64 + (uint64_t)nranks };
 
 	for (; left; left -= (uint64_t)run.cases) {

@@ -37,6 +37,7 @@ static const struct {
 	{ "IPCSHARE_COLL_ROUND_CROWDED", "32768", { "0", "65536" }, { "", "-1", "65537", "3k" } },
 	{ "IPCSHARE_COLL_DIRECT", "65536", { "1", "4294967295" }, { "", "0", "4294967296", "1M" } },
 	{ "IPCSHARE_COLL_DIRECT_CROWDED", "65536", { "1", "4294967295" }, { "", "0", "4294967296", "1M" } },
+	{ "IPCSHARE_MPI", "1", { "0", "1" }, { "", "2", "no", "01" } },
 	{ "IPCSHARE_ACL_LIB", "", { "", "libascendcl.so", PATH127 }, { PATH127 "8" } },
 	{ "IPCSHARE_ASCEND_ANY_SOC", "0", { "0", "1" }, { "", "2", "yes", "01" } },
 	{ "IPCSHARE_ASCEND_STRICT", "0", { "0", "1" }, { "", "2", "no", " 1" } },

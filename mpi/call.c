@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "call.h"
+
+#include "base/error.h"
+#include "fallback.h"
+#include "raise.h"
+
+bool ipcshare__mpi_begin(struct ipcshare__mpi_call *c, MPI_Comm comm)
+{
+	struct ipcshare__mpi_comm *on = ipcshare__mpi_comm_find(comm);
+
+	if (!on)
+		return false;
+	*c = (struct ipcshare__mpi_call){ .comm = comm, .on = on, .group = on->group,
+					  .type = IPCSHARE_UINT8 };
+	return true;
+}
+
+void ipcshare__mpi_fault(struct ipcshare__mpi_call *c, int status)
+{
+	if (!status || c->fault.status)
+		return;
+	c->fault = *ipcshare_last_error();
+	c->type = IPCSHARE_TYPES;
+}
+
+int ipcshare__mpi_end(struct ipcshare__mpi_call *c, int status)
+{
+	if (c->fault.status) {
+		ipcshare__error_restore(&c->fault);
+		status = c->fault.status;
+	}
+	if (!status)
+		status = ipcshare__mpi_buffer_unpack(&c->in, c->comm);
+	ipcshare__mpi_buffer_end(&c->out);
+	ipcshare__mpi_buffer_end(&c->in);
+	if (status)
+		return ipcshare__mpi_raise(c->comm);
+	ipcshare__mpi_count_call();
+	return MPI_SUCCESS;
+}
