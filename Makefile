@@ -171,6 +171,7 @@ export UBSAN_OPTIONS := halt_on_error=1:exitcode=86:print_stacktrace=1
 # Tests fork while the broker thread runs, as users do.
 export TSAN_OPTIONS := die_after_fork=0:$(SUPP)/tsan.supp
 export TIME_LIMIT ?= 900
+export TEST_PATIENCE ?= 3
 # Older sanitizers can't place their shadow where addresses are more random than this.
 NO_ASLR := $(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || \
              { setarch -R true 2>/dev/null && echo setarch -R; })

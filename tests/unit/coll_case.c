@@ -17,13 +17,9 @@ static const char *const name[COLL_WHICH] = {
 
 int coll_case_may_have(int nranks)
 {
-#ifdef __SANITIZE_THREAD__
-	if (nranks > 17) {
-		test_skip("groups of more than 17, whose ranks hardly get on with ThreadSanitizer");
-		return 0;
-	}
-#endif
-	return nranks <= TEST_RANKS_MAX;
+	if (nranks > COLL_RANKS)
+		test_skip("groups of more than %d, whose ranks hardly get on with a sanitizer", COLL_RANKS);
+	return nranks <= COLL_RANKS;
 }
 
 /* ---- Drawing ---- */

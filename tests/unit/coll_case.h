@@ -9,8 +9,17 @@
 #include "elements.h"
 #include "team.h"
 
-/* In all groups together, unless TEST_CASES of the environment says another number. */
+/*
+ * Cases in all groups together, unless TEST_CASES of the environment says another number. Sanitizers
+ * take ten times as long for each, and longer still in groups that are much larger than the machine.
+ */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define COLL_CASES 1000
+#define COLL_RANKS 17
+#else
 #define COLL_CASES 10000
+#define COLL_RANKS TEST_RANKS_MAX
+#endif
 
 enum coll_which {
 	COLL_BARRIER,
@@ -62,7 +71,7 @@ struct coll_case {
 	uint64_t seed; /* of bytes, lengths and gaps */
 };
 
-/* May a group of tests have so many ranks here? If not, that is said. */
+/* May a group have so many ranks here? If not, that is said. */
 int coll_case_may_have(int nranks);
 /* The next case of @group; buffers may be from @arena. */
 struct coll_case coll_case_draw(struct ipcshare_group *group, struct coll_arena *arena, uint64_t *seed);

@@ -5,11 +5,6 @@
  */
 #include "coll_case.h"
 
-#ifdef __SANITIZE_THREAD__
-#define CASES (COLL_CASES / 10) /* it is slow */
-#else
-#define CASES COLL_CASES
-#endif
 #define SEED 20240229
 #define ARENA_ALL ((size_t)64 << 20)
 #define ARENA_MOST ((size_t)8 << 20)
@@ -61,7 +56,7 @@ static uint64_t run_most(int nranks)
 /* @percent of all cases, for groups of @nranks. */
 static void run_group(int nranks, uint64_t percent)
 {
-	uint64_t seed = test_setting("TEST_SEED", SEED), left = test_setting("TEST_CASES", CASES) * percent / 100;
+	uint64_t seed = test_setting("TEST_SEED", SEED), left = test_setting("TEST_CASES", COLL_CASES) * percent / 100;
 	struct run run = { .seed = seed * 64 + (uint64_t)nranks };
 
 	for (; left; left -= (uint64_t)run.cases) {
