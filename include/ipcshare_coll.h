@@ -428,7 +428,8 @@ IPCSHARE_API int ipcshare_exscan_start(struct ipcshare_group *group, const void 
  *         all the same. ERR_CLOSED also if an earlier one has failed so that the ranks' streams are out of
  *         step.
  * Cost:   two rounds in the memory of the group, before and after it is queued. The first such call of a group
- *         makes four notifies for each peer and rank, and takes 6 MiB of the device when it needs them.
+ *         makes two notifies for each peer and opens two of its own; the first that reduces, or has a block
+ *         for each rank, takes 6 MiB of the device. They stay until the group is freed.
  */
 IPCSHARE_API int ipcshare_barrier_async(struct ipcshare_group *group, void *stream);
 IPCSHARE_API int ipcshare_bcast_async(struct ipcshare_group *group, void *buf, size_t count,
