@@ -139,7 +139,8 @@ static int first(struct ipcshare__call *c)
 	if (!c->status && !c->lane)
 		c->status = ipcshare__call_too_many(c);
 	len = len_of(c);
-	c->is_long = len > window_of(c) || len > ipcshare__short_most(c->group);
+	/* Parts are read from the body, and a few bytes aren't there: they are short on every rank. */
+	c->is_long = len > FEW && (len > window_of(c) || len > ipcshare__short_most(c->group));
 	c->offers = ipcshare__direct_offer(c, len, c->status ? 0 : ipcshare__layout_len(&c->in, c->group->rank));
 	ipcshare__call_say(c, len);
 	if (len > FEW && !c->offers)

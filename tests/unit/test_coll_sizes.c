@@ -39,6 +39,37 @@ static void every_collective_works_in_groups_of_3_to_64(void)
 	}
 }
 
+/* ---- Thresholds ---- */
+
+static void reduces_in_parts(struct test_rank *me, void *arg)
+{
+	static const size_t counts[] = { 1, 20, 21, 32 }; /* what a header has room for, and more */
+	struct team t;
+
+	/* Before a context is opened: for all ranks, or for one, and it is long for all the same. */
+	if (!arg || me->rank == 1) {
+		setenv("IPCSHARE_COLL_ROUND", "0", 1);
+		setenv("IPCSHARE_CROWD_ROUND", "0", 1);
+	}
+	team_join(me, &t);
+	for (int i = 0; i < 8; i++) {
+		struct coll_case c = {
+			.group = t.group, .rank = t.rank, .nranks = t.nranks,
+			.which = i % 2 ? COLL_ALLREDUCE : COLL_REDUCE, .type = IPCSHARE_INT32,
+			.op = IPCSHARE_SUM, .count = counts[i / 2], .seed = (uint64_t)i,
+		};
+
+		coll_case_run(&c);
+	}
+	team_leave(&t);
+}
+
+static void the_shortest_arrays_are_reduced_however_short_a_round_is_said_to_be(void)
+{
+	test_ranks(3, reduces_in_parts, NULL);
+	test_ranks(3, reduces_in_parts, "one rank");
+}
+
 /* ---- Messages ---- */
 
 #define GIB ((size_t)1 << 30)
@@ -193,6 +224,7 @@ static void more_than_2_gib_are_reduced(void)
 
 TEST_SUITE(coll_sizes, NULL, NULL,
 	TEST(every_collective_works_in_groups_of_3_to_64),
+	TEST(the_shortest_arrays_are_reduced_however_short_a_round_is_said_to_be),
 	TEST(blocks_may_lie_4_gib_apart),
 	TEST(more_than_2_gib_are_broadcast),
 	TEST(more_than_2_gib_are_broadcast_from_shared_memory),
