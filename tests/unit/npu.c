@@ -43,17 +43,18 @@ void npu_restore(void)
 
 int npu_machine(int devices)
 {
+	const char *emulator = getenv("TEST_EMU");
 	static int serial, said;
 	char text[64];
 
-	if (!getenv("TEST_EMU")) {
+	if (!emulator || !*emulator) {
 		if (!said++)
 			test_note("TEST_EMU names no emulator of the Ascend runtime: nothing of the "
 				  "backend is tested");
 		return 0;
 	}
 	setenv("IPCSHARE_BACKEND", "ascend", 1);
-	setenv("IPCSHARE_ACL_LIB", getenv("TEST_EMU"), 1);
+	setenv("IPCSHARE_ACL_LIB", emulator, 1);
 	snprintf(text, sizeof(text), "test-ascend-%d-%d", getpid(), serial++);
 	setenv("ASCENDCL_EMU_JOB", text, 1);
 	snprintf(text, sizeof(text), "%d", devices);

@@ -226,9 +226,10 @@ static const char *emulator(void)
 {
 	const char *path = getenv("TEST_EMU");
 
-	if (!path)
-		test_note("%s: TEST_EMU names no emulator, nothing was tried", test_name());
-	return path;
+	if (path && *path)
+		return path;
+	test_note("%s: TEST_EMU names no emulator, nothing was tried", test_name());
+	return NULL;
 }
 
 /* @release "" the newest, "8.5.0" an older one beside it. Each run is a machine of its own. */
