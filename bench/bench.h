@@ -32,5 +32,6 @@ int bench_lookup(int argc, char **argv);
 int bench_pull(int argc, char **argv);
 int bench_arena(int argc, char **argv);
 int bench_coll(int argc, char **argv);
+int bench_tune(int argc, char **argv);
 
 #endif

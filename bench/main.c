@@ -18,6 +18,7 @@ static const struct bench_command commands[] = {
 	{ "pull", "many small pieces of peers' buffers, against memcpy() and MPI_Get", bench_pull },
 	{ "arena", "small buffers of an arena, allocated and freed, against malloc()", bench_arena },
 	{ "coll", "collectives of the library, against MPI's on the same memory", bench_coll },
+	{ "tune", "find from which size on another way of a collective is quicker here", bench_tune },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -17,9 +17,9 @@
  *    every rank and gives the same verdict on all of them.
  *  - Functions that are not collective may be called from any thread. Collective calls on one
  *    group are the caller's to serialise; different groups may be used at the same time.
- *  - Handles (context, arena, group, set, plan, share) that were freed, and contexts inherited by fork,
- *    are recognised: IPCSHARE_ERR_CLOSED, IPCSHARE_ERR_FORKED. This is best effort: the allocator
- *    may give a new handle the address of an old one.
+ *  - Handles (context, arena, group, set, plan, share) that were freed, and contexts inherited by
+ *    fork, are recognised: IPCSHARE_ERR_CLOSED, IPCSHARE_ERR_FORKED. This is best effort: the
+ *    allocator may give a new handle the address of an old one.
  */
 #ifndef IPCSHARE_H
 #define IPCSHARE_H
@@ -156,8 +156,8 @@ IPCSHARE_API int ipcshare_open(const struct ipcshare_options *options, struct ip
  * ipcshare_close - end a context; frees what ipcshare_alloc() gave and is still there
  * @ctx: NULL does nothing
  *
- * Return: 0; ERR_BUSY groups, sets, shares, arenas or mappings of @ctx are alive, or a peer still uses its
- *         memory (nothing was closed then); ERR_CLOSED; ERR_FORKED
+ * Return: 0; ERR_BUSY groups, sets, shares, arenas or mappings of @ctx are alive, or a peer still
+ *         uses its memory (nothing was closed then); ERR_CLOSED; ERR_FORKED
  */
 IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
 
@@ -166,8 +166,8 @@ IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
  * @ctx: NULL does nothing
  *
  * For the way out after a failure: talks to no peer, calls no driver, waits for nobody. Groups,
- * sets, views, plans, shares, arenas, memory and mappings of @ctx are gone afterwards, but plans whose set was
- * freed before. Peers keep what they have mapped.
+ * sets, views, plans, shares, arenas, memory and mappings of @ctx are gone afterwards, but plans
+ * whose set was freed before. Peers keep what they have mapped.
  * In a forked child it drops the inherited context.
  *
  * Return: 0; ERR_CLOSED
@@ -270,11 +270,11 @@ IPCSHARE_API int ipcshare_free(struct ipcshare_ctx *ctx, void *ptr);
  * ipcshare_register - make memory shareable that was allocated otherwise
  * @ptr: first byte; on host page aligned, mapped MAP_SHARED from @fd
  * @len: bytes
- * @fd: -1 on ascend; on host the memfd (made with MFD_ALLOW_SEALING) that @ptr is mapped from; it is duplicated
- *      and sealed against shrinking, and the whole of it becomes reachable for peers
+ * @fd: -1 on ascend; on host the memfd (made with MFD_ALLOW_SEALING) that @ptr is mapped from; it
+ *      is duplicated and sealed against shrinking, and the whole of it becomes reachable for peers
  *
- * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE @ptr is not mapped from @fd, or @fd is no memfd that can
- *         be sealed; ERR_BUSY the range overlaps one that is known; ERR_NO_MEMORY; ERR_LIMIT
+ * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE @ptr is not mapped from @fd, or @fd is no memfd that
+ *         can be sealed; ERR_BUSY the range overlaps one that is known; ERR_NO_MEMORY; ERR_LIMIT
  */
 IPCSHARE_API int ipcshare_register(struct ipcshare_ctx *ctx, void *ptr, size_t len, int fd);
 
@@ -287,23 +287,24 @@ IPCSHARE_API int ipcshare_deregister(struct ipcshare_ctx *ctx, void *ptr);
  *
  * For the hooks of an allocator, to be called before munmap(), aclrtFree() and the like. On return,
  * also with an error but ERR_INVALID, ERR_CLOSED and ERR_FORKED, no address of a registration that
- * reaches into the range is known any more: it is ERR_NOT_SHAREABLE to find, pack or share, until it is
- * registered anew. Each such registration ends as a whole, as by ipcshare_deregister(), but whoever
- * uses it:
+ * reaches into the range is known any more: it is ERR_NOT_SHAREABLE to find, pack or share, until
+ * it is registered anew. Each such registration ends as a whole, as by ipcshare_deregister(), but
+ * whoever uses it:
  *  - Descriptors of it are ERR_STALE to whoever maps them from now on.
- *  - A peer that has it in a set or in ipcshare_map() keeps what it has until it lets go: on host the
- *    pages, which then belong to nobody else; on ascend an address whose use fails.
+ *  - A peer that has it in a set or in ipcshare_map() keeps what it has until it lets go: on host
+ *    the pages, which then belong to nobody else; on ascend an address whose use fails.
  *  - Sets here stay; pointers in them, and plans, are as good as the memory behind them.
- * Who can put off the freeing asks ipcshare_deregister() instead, which leaves in place what is in use.
- * Memory of ipcshare_alloc() is not the hook's: it stays as it is.
+ * Who can put off the freeing asks ipcshare_deregister() instead, which leaves in place what is in
+ * use. Memory of ipcshare_alloc() is not the hook's: it stays as it is.
  *
- * Return:  0; ERR_BUSY all of this is done, but a set here or a peer still uses some of it, which the
- *          last error names; ERR_TIMEOUT, or another failure to ask it, the same of a peer that may use
- *          it; ERR_INVALID @ctx is NULL; ERR_CLOSED; ERR_FORKED
- * Threads: any, also beside others that register, share and free; not with a lock held that malloc()
- *          or free() needs.
+ * Return:  0; ERR_BUSY all of this is done, but a set here or a peer still uses some of it, which
+ *          the last error names; ERR_TIMEOUT, or another failure to ask it, the same of a peer that
+ *          may use it; ERR_INVALID @ctx is NULL; ERR_CLOSED; ERR_FORKED
+ * Threads: any, also beside others that register, share and free; not with a lock held that
+ *          malloc() or free() needs.
  * Cost:    where nothing is registered that of ipcshare_find(): no lock, system call or allocation.
- *          Else that of ipcshare_deregister(): each peer that was told of it is asked, and waited for.
+ *          Else that of ipcshare_deregister(): each peer that was told of it is asked, and waited
+ *          for.
  */
 IPCSHARE_API int ipcshare_invalidate(struct ipcshare_ctx *ctx, const void *ptr, size_t len);
 
@@ -312,9 +313,11 @@ IPCSHARE_API int ipcshare_invalidate(struct ipcshare_ctx *ctx, const void *ptr, 
  * @ptr: any address
  * @base, @len: set to its first byte and its length; either may be NULL
  *
- * Return: 0; ERR_NOT_SHAREABLE no allocation or registration of @ctx holds @ptr; ERR_CLOSED; ERR_FORKED
+ * Return: 0; ERR_NOT_SHAREABLE no allocation or registration of @ctx holds @ptr; ERR_CLOSED;
+ *         ERR_FORKED
  * Threads: any, also beside others that allocate and free: it waits for none of them.
- * Cost:   tens of nanoseconds with 10 or 100,000 allocations. A miss costs more: it leaves a detail.
+ * Cost:   tens of nanoseconds with 10 or 100,000 allocations. A miss costs more: it leaves a
+ *         detail.
  */
 IPCSHARE_API int ipcshare_find(struct ipcshare_ctx *ctx, const void *ptr, void **base, size_t *len);
 
@@ -323,8 +326,8 @@ IPCSHARE_API int ipcshare_find(struct ipcshare_ctx *ctx, const void *ptr, void *
  * @dst, @src: own shareable memory, a peer's (from a set or a map), or any other of the program;
  *             each wholly inside one allocation; they must not overlap
  *
- * Device memory of backends with devices can't be touched by loads and stores; this reaches it, and on
- * host it is memcpy(). For programs that should run on every backend.
+ * Device memory of backends with devices can't be touched by loads and stores; this reaches it, and
+ * on host it is memcpy(). For programs that should run on every backend.
  *
  * Return: 0; ERR_INVALID; ERR_RANGE past the end of an allocation; ERR_STALE or ERR_SYSTEM the
  *         device could not, as happens when the owner of imported memory has ended
@@ -337,8 +340,8 @@ IPCSHARE_API int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *
  *
  * Memory that the tables of ended sets were in is given back too (IPCSHARE_KEEP_MIB bounds it).
  *
- * What a set or ipcshare_map() uses stays. IPCSHARE_CACHE_ENTRIES and IPCSHARE_CACHE_MIB bound what is
- * kept without this: what was used longest ago goes first.
+ * What a set or ipcshare_map() uses stays. IPCSHARE_CACHE_ENTRIES and IPCSHARE_CACHE_MIB bound what
+ * is kept without this: what was used longest ago goes first.
  * Return: 0; ERR_CLOSED; ERR_FORKED
  */
 IPCSHARE_API int ipcshare_trim(struct ipcshare_ctx *ctx, size_t *closed);
@@ -346,27 +349,28 @@ IPCSHARE_API int ipcshare_trim(struct ipcshare_ctx *ctx, size_t *closed);
 /* ---- Arena ---------------------------------------------------------------------------------- */
 
 /*
- * Many small buffers from few allocations: like malloc(), over memory that can be shared. Buffers of
- * about one length are cells of one slab, side by side; a slab is one allocation, to be exported and
- * imported once, whatever is shared of it. Nothing is written beside the buffers, so the memory may be
- * a device's.
+ * Many small buffers from few allocations: like malloc(), over memory that can be shared. Buffers
+ * of about one length are cells of one slab, side by side; a slab is one allocation, to be exported
+ * and imported once, whatever is shared of it. Nothing is written beside the buffers, so the memory
+ * may be a device's.
  *
- * A request is rounded up to a multiple of the alignment, and by less than a quarter more to one of the
- * sizes of cells. Each thread keeps some free cells for itself: up to 64 KiB of each size, none
- * larger than 16 KiB. These go back when it ends. For such sizes each thread has slabs of its own, up to
- * four times as many threads as there are cores; then some share them.
+ * A request is rounded up to a multiple of the alignment, and by less than a quarter more to one of
+ * the sizes of cells. Each thread keeps some free cells for itself: up to 64 KiB of each size, none
+ * larger than 16 KiB. These go back when it ends. For such sizes each thread has slabs of its own,
+ * up to four times as many threads as there are cores; then some share them.
  */
 struct ipcshare_arena;
 
 /**
  * struct ipcshare_arena_options - how to make one; start from IPCSHARE_ARENA_OPTIONS_INIT
  * @size: sizeof(struct ipcshare_arena_options)
- * @align: every buffer starts at a multiple of it, and no two share one such piece: a power of two from
- *         16 to 4096. The default 128 keeps writers in different ranks off each other's cache lines
- * @slab: bytes of the first slab of each size of cells (of a thread), up to 1 GiB, in steps of 2 MiB; default 2 MiB. A
- *        request for more than a quarter of it gets an allocation of its own
- * @slab_max: bytes of the largest slab, so too. A further slab is as large as all that its size has: so
- *            there are few, however many buffers. Default 64 MiB, or @slab if that is more
+ * @align: every buffer starts at a multiple of it, and no two share one such piece: a power of two
+ *         from 16 to 4096. The default 128 keeps writers in different ranks off each other's cache
+ *         lines
+ * @slab: bytes of the first slab of each size of cells (of a thread), up to 1 GiB, in steps of 2
+ *        MiB; default 2 MiB. A request for more than a quarter of it gets an allocation of its own
+ * @slab_max: bytes of the largest slab, so too. A further slab is as large as all that its size
+ *            has: so there are few, however many buffers. Default 64 MiB, or @slab if that is more
  */
 struct ipcshare_arena_options {
 	size_t size;
@@ -393,8 +397,8 @@ IPCSHARE_API int ipcshare_arena_create(struct ipcshare_ctx *ctx,
  * @arena: NULL does nothing. No other thread may be using it
  *
  * Return: 0; ERR_BUSY a set here holds some of its memory, or a peer has some in a set or in
- *         ipcshare_map(): nothing has changed; ERR_TIMEOUT a peer does not answer, so too; ERR_CLOSED;
- *         ERR_FORKED
+ *         ipcshare_map(): nothing has changed; ERR_TIMEOUT a peer does not answer, so too;
+ *         ERR_CLOSED; ERR_FORKED
  */
 IPCSHARE_API int ipcshare_arena_destroy(struct ipcshare_arena *arena);
 
@@ -403,9 +407,9 @@ IPCSHARE_API int ipcshare_arena_destroy(struct ipcshare_arena *arena);
  * @len: 1 .. PTRDIFF_MAX
  * @out: its first byte, at a multiple of the arena's alignment
  *
- * It can be shared like memory of ipcshare_alloc(), and sharing it makes its whole slab reachable for
- * the peers. What it holds is zeroes only if it was never handed out before: it isn't cleaned on reuse.
- * Cells of a fresh slab are handed out in ascending order, side by side.
+ * It can be shared like memory of ipcshare_alloc(), and sharing it makes its whole slab reachable
+ * for the peers. What it holds is zeroes only if it was never handed out before: it isn't cleaned
+ * on reuse. Cells of a fresh slab are handed out in ascending order, side by side.
  *
  * Return: 0; ERR_INVALID; ERR_CLOSED; ERR_FORKED; as for ipcshare_alloc(), if a slab is needed
  * Threads: any.
@@ -416,11 +420,11 @@ IPCSHARE_API int ipcshare_arena_alloc(struct ipcshare_arena *arena, size_t len, 
 
 /**
  * ipcshare_arena_alloc_many - @n buffers of one length: all, or none
- * @out: @n pointers, ascending, side by side as far as there is room for it: up to @slab_max bytes are
- *       always one run, if the machine has the memory
+ * @out: @n pointers, ascending, side by side as far as there is room for it: up to @slab_max bytes
+ *       are always one run, if the machine has the memory
  *
- * Runs are what ipcshare_share() sends in 32 bytes, and ipcshare_pull() merges. As ipcshare_arena_alloc()
- * otherwise; each is freed on its own.
+ * Runs are what ipcshare_share() sends in 32 bytes, and ipcshare_pull() merges. As
+ * ipcshare_arena_alloc() otherwise; each is freed on its own.
  */
 IPCSHARE_API int ipcshare_arena_alloc_many(struct ipcshare_arena *arena, size_t len, size_t n,
 					   void **out);
@@ -429,12 +433,13 @@ IPCSHARE_API int ipcshare_arena_alloc_many(struct ipcshare_arena *arena, size_t 
  * ipcshare_arena_free - give a buffer back
  * @ptr: of ipcshare_arena_alloc() or alloc_many(); NULL does nothing. From any thread
  *
- * It may be handed out again at once: first free the sets that share it. The slab stays, and what peers
- * have mapped of it, so that reuse calls no backend; but a buffer with an allocation of its own
- * is freed as ipcshare_free() does it.
+ * It may be handed out again at once: first free the sets that share it. The slab stays, and what
+ * peers have mapped of it, so that reuse calls no backend; but a buffer with an allocation of its
+ * own is freed as ipcshare_free() does it.
  *
- * Return: 0; ERR_NOT_SHAREABLE freed before, or no buffer of this arena; ERR_CLOSED; ERR_FORKED; with an
- *         allocation of its own also ERR_BUSY and ERR_TIMEOUT of ipcshare_free(): the buffer stays
+ * Return: 0; ERR_NOT_SHAREABLE freed before, or no buffer of this arena; ERR_CLOSED; ERR_FORKED;
+ *         with an allocation of its own also ERR_BUSY and ERR_TIMEOUT of ipcshare_free(): the
+ *         buffer stays
  * Cost:   as free(); see ipcshare_arena_alloc().
  */
 IPCSHARE_API int ipcshare_arena_free(struct ipcshare_arena *arena, void *ptr);
@@ -442,8 +447,8 @@ IPCSHARE_API int ipcshare_arena_free(struct ipcshare_arena *arena, void *ptr);
 /**
  * ipcshare_arena_free_many - @n of them
  *
- * One that can't be freed does not stop the others. Return: 0, or the first failure, whose index the
- * last error has; ERR_INVALID
+ * One that can't be freed does not stop the others. Return: 0, or the first failure, whose index
+ * the last error has; ERR_INVALID
  */
 IPCSHARE_API int ipcshare_arena_free_many(struct ipcshare_arena *arena, void *const *ptrs, size_t n);
 
@@ -458,9 +463,9 @@ IPCSHARE_API int ipcshare_arena_usable(struct ipcshare_arena *arena, const void 
  * ipcshare_arena_trim - give back the slabs of which no buffer is in use
  * @released: set to their bytes; may be NULL
  *
- * Peers close what they have mapped of such a slab before it goes. One that a set holds, here or at a
- * peer, stays, and is no failure; so does one of which another thread keeps a cell. Other threads bring
- * back the cells of a size that they keep when they next free one of it, for a later trim.
+ * Peers close what they have mapped of such a slab before it goes. One that a set holds, here or at
+ * a peer, stays, and is no failure; so does one of which another thread keeps a cell. Other threads
+ * bring back the cells of a size that they keep when they next free one of it, for a later trim.
  *
  * Return: 0; ERR_TIMEOUT a peer does not answer: that slab stays, others may be gone; ERR_CLOSED;
  *         ERR_FORKED
@@ -518,11 +523,11 @@ struct ipcshare_wait;
  * @release: or NULL; called once when the group is freed or abandoned. @broken is not 0 if a call
  *           failed before, when a collective clean-up could wait for ever
  *
- * Only ipcshare_group_create() uses it, a few times and with less than 1 KiB of each rank; afterwards
- * the ranks meet in memory that they share. @allgather returns 0, or any other number for failure. While
- * it waits it should call ipcshare_wait_tick(@wait) again and again, and return its result when that is
- * not 0: so a dead peer or a deadline ends the wait, with its own status. <ipcshare_mpi.h> has a bootstrap
- * over MPI.
+ * Only ipcshare_group_create() uses it, a few times and with less than 1 KiB of each rank;
+ * afterwards the ranks meet in memory that they share. @allgather returns 0, or any other number
+ * for failure. While it waits it should call ipcshare_wait_tick(@wait) again and again, and return
+ * its result when that is not 0: so a dead peer or a deadline ends the wait, with its own status.
+ * <ipcshare_mpi.h> has a bootstrap over MPI.
  */
 struct ipcshare_bootstrap {
 	size_t size;
@@ -630,8 +635,8 @@ struct ipcshare_row {
 };
 
 /*
- * The outcome of a share. Read it with the functions below. Only ipcshare_set_update() and, entry by
- * entry, ipcshare_ptr_lazy() change it.
+ * The outcome of a share. Read it with the functions below. Only ipcshare_set_update() and, entry
+ * by entry, ipcshare_ptr_lazy() change it.
  */
 struct ipcshare_set {
 	const struct ipcshare_row *rows;
@@ -641,8 +646,8 @@ struct ipcshare_set {
 
 /**
  * ipcshare_share - share n buffers of every rank with every other rank; collective
- * @bufs: @n buffers inside allocations of the group's context. Each rank has its own @n, lengths and
- *        order; a buffer may appear twice and in many sets
+ * @bufs: @n buffers inside allocations of the group's context. Each rank has its own @n, lengths
+ *        and order; a buffer may appear twice and in many sets
  * @n: may be 0
  * @flags: IPCSHARE_READ_ONLY and IPCSHARE_SHARE_OPEN concern the caller's own buffers;
  *         IPCSHARE_ALL_OR_NOTHING the whole call
@@ -657,9 +662,9 @@ struct ipcshare_set {
  *         NULL or unknown flags; with IPCSHARE_ALL_OR_NOTHING the status of the first bad buffer;
  *         ERR_PEER_DEAD, ERR_TIMEOUT, ERR_BOOTSTRAP (the group is of no more use then);
  *         ERR_PROTOCOL; ERR_NO_MEMORY, also for more than 2^28 buffers. The same on every rank.
- * Cost:   two rounds in shared memory, and 16 bytes written per buffer; 32 for a run of buffers of one length that
- *         follow each other at one distance. 88 more per allocation that is new to the group.
- *         The set holds 20 bytes per buffer of each rank.
+ * Cost:   two rounds in shared memory, and 16 bytes written per buffer; 32 for a run of buffers of
+ *         one length that follow each other at one distance. 88 more per allocation that is new to
+ *         the group. The set holds 20 bytes per buffer of each rank.
  */
 IPCSHARE_API int ipcshare_share(struct ipcshare_group *group, const struct ipcshare_buf *bufs,
 				size_t n, unsigned flags, struct ipcshare_set **out);
@@ -679,8 +684,8 @@ IPCSHARE_API int ipcshare_set_free(struct ipcshare_set *set);
 /**
  * ipcshare_ptr - buffer @i of @rank, as a local pointer
  *
- * The caller's own rank, and ranks in the same process, give the raw pointers. NULL for a buffer that
- * failed or has length 0, and if @rank or @i is out of range. Valid until ipcshare_set_free().
+ * The caller's own rank, and ranks in the same process, give the raw pointers. NULL for a buffer
+ * that failed or has length 0, and if @rank or @i is out of range. Valid until ipcshare_set_free().
  * Cost: a few loads; no call, lock or system call.
  */
 static inline void *ipcshare_ptr(const struct ipcshare_set *set, int rank, size_t i)
@@ -730,7 +735,8 @@ IPCSHARE_API int ipcshare_set_status(const struct ipcshare_set *set, int rank, s
 IPCSHARE_API uint64_t ipcshare_set_failures(const struct ipcshare_set *set);
 
 /**
- * ipcshare_table - pointers, lengths and number of all buffers of @rank, to be walked without checks
+ * ipcshare_table - pointers, lengths and number of all buffers of @rank, to be walked without
+ * checks
  *
  * Where ipcshare_ptr() gives NULL, so does the table. Return: NULL if @rank is out of range. Valid
  * until the set is freed; ipcshare_set_update() changes entries, not the table's place.
@@ -741,8 +747,10 @@ static inline const struct ipcshare_row *ipcshare_table(const struct ipcshare_se
 }
 
 /**
- * ipcshare_table_device - the pointers of @rank's buffers where a kernel of the device can read them
- * @out: array of ipcshare_count() pointers in memory of the caller's device; on host the table itself
+ * ipcshare_table_device - the pointers of @rank's buffers where a kernel of the device can read
+ * them
+ * @out: array of ipcshare_count() pointers in memory of the caller's device; on host the table
+ *       itself
  *
  * Made at the first call, kept up to date by ipcshare_set_update(), freed with the set. What a lazy
  * set has mapped meanwhile is there after the next call. Local.
@@ -758,9 +766,9 @@ IPCSHARE_API int ipcshare_table_device(struct ipcshare_set *set, int rank, void 
  * @flags: IPCSHARE_READ_ONLY, IPCSHARE_SHARE_OPEN, IPCSHARE_ALL_OR_NOTHING as in ipcshare_share()
  *
  * Only what changes is sent. Nobody may use the buffers concerned during the call, nor describe or
- * resolve any of this set; pointers of all other buffers stay as they are. Allocations that no buffer
- * of the set lies in any more are let go on every rank, so their owner may free them afterwards. Only
- * for sets of ipcshare_share().
+ * resolve any of this set; pointers of all other buffers stay as they are. Allocations that no
+ * buffer of the set lies in any more are let go on every rank, so their owner may free them
+ * afterwards. Only for sets of ipcshare_share().
  *
  * Return: as ipcshare_share(); ERR_INVALID also if an index is out of range or given twice;
  *         ERR_MISMATCH the ranks update different sets. On failure the set is as it was, on every
@@ -771,8 +779,8 @@ IPCSHARE_API int ipcshare_set_update(struct ipcshare_set *set, const size_t *ind
 				     const struct ipcshare_buf *bufs, size_t k, unsigned flags);
 
 /*
- * A buffer in 16 bytes that every rank of a set understands: for messages, queues and shared memory.
- * All zero is a buffer of length 0.
+ * A buffer in 16 bytes that every rank of a set understands: for messages, queues and shared
+ * memory. All zero is a buffer of length 0.
  */
 struct ipcshare_descriptor {
 	unsigned char bytes[16];
@@ -783,8 +791,8 @@ struct ipcshare_descriptor {
  * @bufs: @n buffers inside allocations that the caller shared in this set, not necessarily those
  *        buffers
  *
- * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE not in an allocation of the set; ERR_RANGE; ERR_CLOSED. The
- *         last error names the first bad buffer; @out is untouched.
+ * Return: 0; ERR_INVALID; ERR_NOT_SHAREABLE not in an allocation of the set; ERR_RANGE; ERR_CLOSED.
+ *         The last error names the first bad buffer; @out is untouched.
  * Threads: any, but not during ipcshare_set_update() of the set.
  * Cost:   some nanoseconds a buffer.
  */
@@ -827,9 +835,9 @@ struct ipcshare_item {
  * as one copy, evenly spaced ones as one call, and there is one wait at the end.
  *
  * Return:  0; ERR_INVALID there is no such rank or buffer, or @local is NULL; ERR_RANGE past the
- *          end of a buffer; ERR_UNREACHABLE a buffer that failed, see ipcshare_set_status(), or that
- *          a lazy set can't map; ERR_CLOSED; ERR_FORKED; ERR_NO_MEMORY; and what ipcshare_copy()
- *          returns: if the device failed, some pieces may have been copied
+ *          end of a buffer; ERR_UNREACHABLE a buffer that failed, see ipcshare_set_status(), or
+ *          that a lazy set can't map; ERR_CLOSED; ERR_FORKED; ERR_NO_MEMORY; and what
+ *          ipcshare_copy() returns: if the device failed, some pieces may have been copied
  * Threads: any.
  * Cost:    on host that of the bytes, and a few nanoseconds an item; no allocation or system call.
  */
@@ -851,8 +859,8 @@ IPCSHARE_API int ipcshare_push(struct ipcshare_set *set, const struct ipcshare_i
  *
  * What lies on devices at both ends is only queued: synchronise the stream before you look at the
  * bytes, change them, or free the set. Items with one end in the program's ordinary memory are
- * done on return; for that, what is in the stream before them is waited for. A call with more copies
- * than a queue of the device holds waits for room.
+ * done on return; for that, what is in the stream before them is waited for. A call with more
+ * copies than a queue of the device holds waits for room.
  */
 IPCSHARE_API int ipcshare_pull_on(struct ipcshare_set *set, const struct ipcshare_item *items,
 				  size_t n, void *stream);
@@ -908,8 +916,8 @@ IPCSHARE_API int ipcshare_plan_free(struct ipcshare_plan *plan);
 /* ---- The split form of a share -------------------------------------------------------------- */
 
 /*
- * The split form, for callers that move the bytes themselves. Local, not collective: each rank calls
- * ipcshare_share_begin(), sends its blob to every other rank by any means, and calls
+ * The split form, for callers that move the bytes themselves. Local, not collective: each rank
+ * calls ipcshare_share_begin(), sends its blob to every other rank by any means, and calls
  * ipcshare_share_complete() with the blobs of all ranks. The set is freed locally: make sure
  * yourself that no peer uses a buffer before you change or free it (ipcshare_free() refuses while a
  * peer holds it).
@@ -998,8 +1006,9 @@ IPCSHARE_API int ipcshare_allow(struct ipcshare_ctx *ctx, const void *ptr,
  * Return: 0; ERR_INVALID; ERR_PROTOCOL, ERR_VERSION malformed or altered bytes; ERR_NOT_ALLOWED;
  *         ERR_STALE; ERR_BUSY its owner is just freeing it (if that is refused, a later map works)
  *         or, in the owner's own process, what was at its address before is still mapped;
- *         ERR_READ_ONLY; ERR_MISMATCH another backend's; ERR_UNREACHABLE the owner has ended, closed
- *         its context, or runs on another node; ERR_PEER_DEAD; ERR_TIMEOUT; ERR_NO_MEMORY; ERR_LIMIT
+ *         ERR_READ_ONLY; ERR_MISMATCH another backend's; ERR_UNREACHABLE the owner has ended,
+ *         closed its context, or runs on another node; ERR_PEER_DEAD; ERR_TIMEOUT; ERR_NO_MEMORY;
+ *         ERR_LIMIT
  */
 IPCSHARE_API int ipcshare_map(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
 			      void **out);
@@ -1012,14 +1021,14 @@ IPCSHARE_API int ipcshare_map_handle(struct ipcshare_ctx *ctx, const struct ipcs
  * ipcshare_lookup - the pointer again, for whoever holds a map of the buffer's allocation
  * @packed: of any buffer in it
  *
- * It holds nothing: the pointer is good as long as an ipcshare_map() or ipcshare_map_handle() of the
- * allocation is not given back. Until then nothing can close the mapping.
+ * It holds nothing: the pointer is good as long as an ipcshare_map() or ipcshare_map_handle() of
+ * the allocation is not given back. Until then nothing can close the mapping.
  * Return:  0; ERR_INVALID; ERR_PROTOCOL, ERR_VERSION, ERR_MISMATCH as for ipcshare_map();
- *          ERR_NOT_SHAREABLE it is not mapped, or its owner has ended it with ipcshare_invalidate():
- *          ipcshare_map() says which; ERR_CLOSED; ERR_FORKED
+ *          ERR_NOT_SHAREABLE it is not mapped, or its owner has ended it with
+ *          ipcshare_invalidate(): ipcshare_map() says which; ERR_CLOSED; ERR_FORKED
  * Threads: any, also beside others that map, unmap and trim.
- * Cost:    some tens of nanoseconds; no lock, system call or write that other threads would see. A miss
- *          costs more. ipcshare_map() of what is mapped already takes one lock.
+ * Cost:    some tens of nanoseconds; no lock, system call or write that other threads would see. A
+ *          miss costs more. ipcshare_map() of what is mapped already takes one lock.
  */
 IPCSHARE_API int ipcshare_lookup(struct ipcshare_ctx *ctx, const struct ipcshare_packed *packed,
 				 void **out);

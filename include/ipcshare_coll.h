@@ -15,13 +15,14 @@
  *  - A call returns when its buffers may be used again. Only ipcshare_barrier() promises that all
  *    ranks have come.
  *
- * Return: 0; ERR_INVALID on any rank an argument is NULL or out of range, or there is no such op for
- *         the type; ERR_MISMATCH the ranks make different calls, or with IPCSHARE_CHECK=1 pass types,
- *         ops, roots or lengths that don't fit together, which is undefined without it; ERR_PEER_DEAD, ERR_TIMEOUT: the
- *         group is of no more use then; ERR_LIMIT more than 4000 ranks, where each has bytes for each;
- *         ERR_PROTOCOL; ERR_NO_MEMORY. The same on every rank, with the
- *         rank concerned in the last error; what is in the receive buffers is undefined then.
- *         ERR_CLOSED, ERR_FORKED or ERR_INVALID of the group itself are the caller's alone.
+ * Return: 0; ERR_INVALID on any rank an argument is NULL or out of range, or there is no such op
+ *         for the type; ERR_MISMATCH the ranks make different calls, or with IPCSHARE_CHECK=1 pass
+ *         types, ops, roots or lengths that don't fit together, which is undefined without it;
+ *         ERR_PEER_DEAD, ERR_TIMEOUT: the group is of no more use then; ERR_LIMIT more than 4000
+ *         ranks, where each has bytes for each; ERR_PROTOCOL; ERR_NO_MEMORY. The same on every
+ *         rank, with the rank concerned in the last error; what is in the receive buffers is
+ *         undefined then. ERR_CLOSED, ERR_FORKED or ERR_INVALID of the group itself are the
+ *         caller's alone.
  */
 #ifndef IPCSHARE_COLL_H
 #define IPCSHARE_COLL_H
@@ -128,12 +129,13 @@ IPCSHARE_API int ipcshare_op_allows(const struct ipcshare_op *op, enum ipcshare_
 
 /*
  * Small messages take one round in the memory of the group, in which every rank looks at all others
- * once; a few bytes travel beside the flag that the others wait for. Long ones take one round for each
- * 64 KiB of a rank's block (each 64 KiB of all blocks together, where every rank has one for each other):
- * one copy into shared memory, one out of it. Blocks of 64 KiB and more are copied once, from where they
- * lie to where they go, or reduced there, in two or three rounds, if all that are given lie in allocations
- * that were shared in this group by ipcshare_share(), and for reduce and allreduce the results do too; not
- * in an alltoall or reduce_scatter in place, and not in a scan. Only speed tells the difference.
+ * once; a few bytes travel beside the flag that the others wait for. Long ones take one round for
+ * each 64 KiB of a rank's block (each 64 KiB of all blocks together, where every rank has one for
+ * each other): one copy into shared memory, one out of it. Blocks of 64 KiB and more are copied
+ * once, from where they lie to where they go, or reduced there, in two or three rounds, if all that
+ * are given lie in allocations that were shared in this group by ipcshare_share(), and for reduce
+ * and allreduce the results do too; not in an alltoall or reduce_scatter in place, and not in a
+ * scan. Only speed tells the difference.
  */
 
 /** ipcshare_barrier - all ranks have come */
@@ -227,8 +229,8 @@ IPCSHARE_API int ipcshare_allreduce(struct ipcshare_group *group, const void *se
 
 /**
  * ipcshare_reduce_scatter - of what all reduce to, counts[r] elements in @recv of each rank r
- * @send: the elements for rank 0, for rank 1, and so on; IPCSHARE_IN_PLACE: they are in @recv, which
- *        then begins with the result, and is undefined behind it
+ * @send: the elements for rank 0, for rank 1, and so on; IPCSHARE_IN_PLACE: they are in @recv,
+ *        which then begins with the result, and is undefined behind it
  * @counts: the same on all ranks
  */
 IPCSHARE_API int ipcshare_reduce_scatter(struct ipcshare_group *group, const void *send,
@@ -253,13 +255,14 @@ IPCSHARE_API int ipcshare_exscan(struct ipcshare_group *group, const void *send,
 /* ---- Views: nothing is moved ---------------------------------------------------------------- */
 
 /*
- * A view shows blocks of other ranks where they lie. From the call that makes it to its end nobody may write
- * to what it shows. ipcshare_view_free() is the end: when it returns, no rank reads any more. Until then the
- * allocations can't be given back (ipcshare_free() is ERR_BUSY, on the rank that shows them) and neither
- * can the group; a view that is freed or abandoned shows nothing.
+ * A view shows blocks of other ranks where they lie. From the call that makes it to its end nobody
+ * may write to what it shows. ipcshare_view_free() is the end: when it returns, no rank reads any
+ * more. Until then the allocations can't be given back (ipcshare_free() is ERR_BUSY, on the rank
+ * that shows them) and neither can the group; a view that is freed or abandoned shows nothing.
  *
- * Blocks of any length are mapped, if all that are given lie in allocations that were shared in this group
- * by ipcshare_share(); else they are moved to memory of the view. Only speed and memory tell the difference.
+ * Blocks of any length are mapped, if all that are given lie in allocations that were shared in
+ * this group by ipcshare_share(); else they are moved to memory of the view. Only speed and memory
+ * tell the difference.
  *
  * Return: as all collectives; ERR_INVALID also @view is NULL. *@view is set on success.
  * Cost: two rounds, and what ipcshare_map() takes for an allocation that was not mapped here yet.
@@ -280,7 +283,8 @@ IPCSHARE_API int ipcshare_alltoall_view(struct ipcshare_group *group, const void
 
 /**
  * ipcshare_allreduce_shared - what the elements of all ranks reduce to: once, and all read it there
- * @send, @recv: as for ipcshare_reduce() to @root, which it does first; then the view shows @recv of @root
+ * @send, @recv: as for ipcshare_reduce() to @root, which it does first; then the view shows @recv
+ *               of @root
  */
 IPCSHARE_API int ipcshare_allreduce_shared(struct ipcshare_group *group, const void *send, void *recv,
 					   size_t count, enum ipcshare_type type,
@@ -290,8 +294,9 @@ IPCSHARE_API int ipcshare_allreduce_shared(struct ipcshare_group *group, const v
 /**
  * ipcshare_view_ptr - the block of @rank, for reading
  *
- * Return: NULL, with the last error, if there is none: only the root of a bcast has one, and none has 0
- *         elements; ERR_CLOSED the view has ended. Our own block is where it was given, if nothing was moved.
+ * Return: NULL, with the last error, if there is none: only the root of a bcast has one, and none
+ *         has 0 elements; ERR_CLOSED the view has ended. Our own block is where it was given, if
+ *         nothing was moved.
  * Threads: any. Cost: a look-up.
  */
 IPCSHARE_API const void *ipcshare_view_ptr(const struct ipcshare_view *view, int rank);
@@ -299,28 +304,30 @@ IPCSHARE_API const void *ipcshare_view_ptr(const struct ipcshare_view *view, int
 /**
  * ipcshare_view_free - the view's end; NULL is none
  *
- * Collective, as ipcshare_set_free() is: on all ranks, in the same order. The view is gone whatever it
- * returns, and what it showed is no longer mapped for it.
+ * Collective, as ipcshare_set_free() is: on all ranks, in the same order. The view is gone whatever
+ * it returns, and what it showed is no longer mapped for it.
  */
 IPCSHARE_API int ipcshare_view_free(struct ipcshare_view *view);
 
 /* ---- Started, and ended later ---------------------------------------------------------------- */
 
 /*
- * Each collective has a form that starts it and comes back. Its arguments, and what they point to, must
- * stay as they are until it is over. The calls of a group, of both forms, are made in the order in which
- * they are started, one after the other; all ranks must start them in the same order. One that does not
- * return the request comes back when all calls before it are over and so is it.
+ * Each collective has a form that starts it and comes back. Its arguments, and what they point to,
+ * must stay as they are until it is over. The calls of a group, of both forms, are made in the
+ * order in which they are started, one after the other; all ranks must start them in the same
+ * order. One that does not return the request comes back when all calls before it are over and so
+ * is it.
  *
- * Nothing happens behind the caller's back: a call gets on while a rank starts, tests or waits for one of
- * the group, and while it makes another collective call of the group. So compute and test in turn.
+ * Nothing happens behind the caller's back: a call gets on while a rank starts, tests or waits for
+ * one of the group, and while it makes another collective call of the group. So compute and test in
+ * turn.
  *
- * A request must be tested until it is done, or waited for; ipcshare_group_free() is ERR_BUSY before that.
- * After ipcshare_abandon() both say so, and give back the request.
+ * A request must be tested until it is done, or waited for; ipcshare_group_free() is ERR_BUSY
+ * before that. After ipcshare_abandon() both say so, and give back the request.
  *
- * Return: 0, and *@request is to be ended; or the caller's own faults, as of all collectives. Faults of the
- *         arguments come with the end. If there is no memory or no @request, the call fails at once, on all
- *         ranks: here that is what the start returns.
+ * Return: 0, and *@request is to be ended; or the caller's own faults, as of all collectives.
+ *         Faults of the arguments come with the end. If there is no memory or no @request, the call
+ *         fails at once, on all ranks: here that is what the start returns.
  * Cost: an allocation; a test without news reads a line of each peer.
  */
 struct ipcshare_request;
@@ -328,7 +335,8 @@ struct ipcshare_request;
 /**
  * ipcshare_request_test - get on as far as possible without waiting
  * @request: set to NULL when it is done; NULL is done
- * @done: 1 or 0. It may take any number of tests: they know no deadline, but do notice peers that die
+ * @done: 1 or 0. It may take any number of tests: they know no deadline, but do notice peers that
+ *        die
  *
  * Return: 0; if done, what the collective returns.
  */
@@ -337,8 +345,8 @@ IPCSHARE_API int ipcshare_request_test(struct ipcshare_request **request, int *d
 /**
  * ipcshare_request_wait - wait until it is done; NULL is done
  *
- * Return: what the collective returns. Each round has the deadline of all collectives, from the moment the
- *         rank waits for it.
+ * Return: what the collective returns. Each round has the deadline of all collectives, from the
+ *         moment the rank waits for it.
  */
 IPCSHARE_API int ipcshare_request_wait(struct ipcshare_request **request);
 
@@ -406,30 +414,36 @@ IPCSHARE_API int ipcshare_exscan_start(struct ipcshare_group *group, const void 
 /* ---- In the order of a stream ---------------------------------------------------------------- */
 
 /*
- * Each collective has a form that queues it on a stream, on backends whose memory is a device's: @stream is
- * an aclrtStream of the context's device on ascend. The ranks agree on the call, and queue it; on return its
- * buffers are as before, and when the stream has come so far, the call is made. All bytes are moved and
- * reduced by the device. The calls of one rank follow each other also on different streams. NULL: on a
- * stream of the library's own, to its end. On host there is nothing but NULL, anything else is ERR_INVALID.
+ * Each collective has a form that queues it on a stream, on backends whose memory is a device's:
+ * @stream is an aclrtStream of the context's device on ascend. The ranks agree on the call, and
+ *     queue it; on return its
+ * buffers are as before, and when the stream has come so far, the call is made. All bytes are moved
+ * and reduced by the device. The calls of one rank follow each other also on different streams.
+ * NULL: on a stream of the library's own, to its end. On host there is nothing but NULL, anything
+ * else is ERR_INVALID.
  *
- *  - What a rank gives to others must lie in memory that its group shares by ipcshare_share(), in a set that
- *    is alive and not made with IPCSHARE_LAZY; what it receives may be any memory of its device, but
- *    with IPCSHARE_IN_PLACE both are one. Sets, group, and @recv must stay until the stream is synchronised.
- *  - Sum, min and max are reduced, of int8, int16, int32, fp16, bf16 and fp32; all else is ERR_UNSUPPORTED.
- *    The ranks are combined in their order here too. Long allreduces take less of the links if what is
- *    received lies in shared memory as well.
- *  - A wait on the stream ends after the deadline of the context, also one for a peer whose stream is behind:
- *    then the stream's next synchronisation fails. Free the group then, for its streams are out of step.
- *  - May be captured, if all ranks do: each replay is a call like any other, to be made by all alike.
+ *  - What a rank gives to others must lie in memory that its group shares by ipcshare_share(), in a
+ *    set that is alive and not made with IPCSHARE_LAZY; what it receives may be any memory of its
+ *    device, but with IPCSHARE_IN_PLACE both are one. Sets, group, and @recv must stay until the
+ *    stream is synchronised.
+ *  - Sum, min and max are reduced, of int8, int16, int32, fp16, bf16 and fp32; all else is
+ *    ERR_UNSUPPORTED. The ranks are combined in their order here too. Long allreduces take less of
+ *    the links if what is received lies in shared memory as well.
+ *  - A wait on the stream ends after the deadline of the context, also one for a peer whose stream
+ *    is behind: then the stream's next synchronisation fails. Free the group then, for its streams
+ *    are out of step.
+ *  - May be captured, if all ranks do: each replay is a call like any other, to be made by all
+ *    alike.
  *
- * Return: as of the call itself, the same on every rank, and: ERR_INVALID what is given is not shared so;
- *         ERR_UNSUPPORTED; ERR_MISMATCH some ranks queue the call, others make it; ERR_LIMIT, and others of
- *         the device. Some ranks may have queued their part of a call that failed: synchronise the stream
- *         all the same. ERR_CLOSED also if an earlier one has failed so that the ranks' streams are out of
- *         step.
- * Cost:   two rounds in the memory of the group, before and after it is queued. The first such call of a group
- *         makes two notifies for each peer and opens two of its own; the first that reduces, or has a block
- *         for each rank, takes 6 MiB of the device. They stay until the group is freed.
+ * Return: as of the call itself, the same on every rank, and: ERR_INVALID what is given is not
+ *         shared so; ERR_UNSUPPORTED; ERR_MISMATCH some ranks queue the call, others make it;
+ *         ERR_LIMIT, and others of the device. Some ranks may have queued their part of a call that
+ *         failed: synchronise the stream all the same. ERR_CLOSED also if an earlier one has failed
+ *         so that the ranks' streams are out of step.
+ * Cost:   two rounds in the memory of the group, before and after it is queued. The first such call
+ *         of a group makes two notifies for each peer and opens two of its own; the first that
+ *         reduces, or has a block for each rank, takes 6 MiB of the device. They stay until the
+ *         group is freed.
  */
 IPCSHARE_API int ipcshare_barrier_async(struct ipcshare_group *group, void *stream);
 IPCSHARE_API int ipcshare_bcast_async(struct ipcshare_group *group, void *buf, size_t count,

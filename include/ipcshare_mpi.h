@@ -20,12 +20,12 @@ extern "C" {
  * @comm: any intracommunicator, on one node or many; the group doesn't need it any more
  * @out: this node's group; the order of ranks is that of @comm
  *
- * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id. Only this call
- * uses MPI: the group also works after MPI_Finalize, as long as all its ranks are there.
+ * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id. Only this
+ * call uses MPI: the group also works after MPI_Finalize, as long as all its ranks are there.
  *
- * It waits for every rank of @comm until the deadline. MPI can't take a call back that it has begun:
- * after ERR_TIMEOUT, @comm must not be used for collective calls any more. Which rank did not come is
- * not known then, as nobody has heard of it yet.
+ * It waits for every rank of @comm until the deadline. MPI can't take a call back that it has
+ * begun: after ERR_TIMEOUT, @comm must not be used for collective calls any more. Which rank did
+ * not come is not known then, as nobody has heard of it yet.
  *
  * Return: as ipcshare_group_create(), the same on every rank of the node; ERR_INVALID @comm is
  *         MPI_COMM_NULL or an intercommunicator, or MPI is not initialised or finalized already
@@ -47,23 +47,26 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
 /* ---- Collectives in place of MPI's ---------------------------------------------------------- */
 
 /*
- * Each stands for the MPI call of its name: the same arguments (MPI_IN_PLACE and derived datatypes too),
- * meaning and result, over the memory that the ranks of a node share. Nothing has to be opened before:
- * the first call on a communicator, which takes all its ranks some milliseconds, makes a group, in a
- * context of the library's own. It ends with the communicator, at the latest with MPI_Finalize().
+ * Each stands for the MPI call of its name: the same arguments (MPI_IN_PLACE and derived datatypes
+ * too), meaning and result, over the memory that the ranks of a node share. Nothing has to be
+ * opened before: the first call on a communicator, which takes all its ranks some milliseconds,
+ * makes a group, in a context of the library's own. It ends with the communicator, at the latest
+ * with MPI_Finalize().
  *
- * What the library can't do is left to MPI itself, by PMPI_*: so a program's own MPI_Allreduce() may call
- * these. All ranks go the same way, for it is chosen by what MPI wants to be equal on all of them; see
- * enum ipcshare_mpi_reason. Other datatypes never are a reason to move data by MPI: a rank whose memory
- * has gaps packs it for itself.
+ * What the library can't do is left to MPI itself, by PMPI_*: so a program's own MPI_Allreduce()
+ * may call these. All ranks go the same way, for it is chosen by what MPI wants to be equal on all
+ * of them; see enum ipcshare_mpi_reason. Other datatypes never are a reason to move data by MPI: a
+ * rank whose memory has gaps packs it for itself.
  *
- * Unlike MPI's, a reduction has the same bits on all ranks and in every run; it need not be those of MPI.
+ * Unlike MPI's, a reduction has the same bits on all ranks and in every run; it need not be those
+ * of MPI.
  *
  * Return:  MPI_SUCCESS, or an error of MPI's. The library's own errors come as MPI's do: the error
- *          handler of @comm is called, which by default ends the job; after MPI_ERRORS_RETURN the code is
- *          returned. It is of a class of the library's own; MPI_Error_string() tells the cause until
- *          the next error, and ipcshare_last_error() the detail. What is wrong on one rank (a
- *          negative count, MPI_DATATYPE_NULL, no memory to pack) is an error on all: ERR_INVALID on the others.
+ *          handler of @comm is called, which by default ends the job; after MPI_ERRORS_RETURN the
+ *          code is returned. It is of a class of the library's own; MPI_Error_string() tells the
+ *          cause until the next error, and ipcshare_last_error() the detail. What is wrong on one
+ *          rank (a negative count, MPI_DATATYPE_NULL, no memory to pack) is an error on all:
+ *          ERR_INVALID on the others.
  * Threads: as for MPI's: with MPI_THREAD_MULTIPLE any, on different communicators at the same time.
  * Waits:   as long as all ranks live, for IPCSHARE_TIMEOUT if that is set, else for a day.
  */
@@ -153,16 +156,18 @@ IPCSHARE_API const char *ipcshare_mpi_reason_text(int reason);
 
 /**
  * ipcshare_mpi_group_attach - let calls on @comm use a group of the caller's; collective over @comm
- * @group: of all ranks of @comm, in its order, as ipcshare_mpi_group_create() makes it on one node; or
- *         NULL: from the next call on the library has its own again
+ * @group: of all ranks of @comm, in its order, as ipcshare_mpi_group_create() makes it on one node;
+ *         or NULL: from the next call on the library has its own again
  *
- * For those who share memory in the group: long blocks in it are copied once, straight to where they
- * go. It stays the caller's, who gives it up here, or frees @comm, before freeing the group; else calls on @comm
- * fail. Collective calls on the group and those on @comm are the caller's to serialise.
+ * For those who share memory in the group: long blocks in it are copied once, straight to where
+ * they go. It stays the caller's, who gives it up here, or frees @comm, before freeing the group;
+ * else calls on @comm fail. Collective calls on the group and those on @comm are the caller's to
+ * serialise.
  *
- * Return: 0; ERR_INVALID @comm is MPI_COMM_NULL or an intercommunicator, MPI is not up, or a rank has
- *         another number in the group than in @comm; ERR_MISMATCH NULL on some ranks only; ERR_CLOSED;
- *         ERR_FORKED; ERR_NO_MEMORY; ERR_BOOTSTRAP. The same on all ranks; on failure all is as before.
+ * Return: 0; ERR_INVALID @comm is MPI_COMM_NULL or an intercommunicator, MPI is not up, or a rank
+ *         has another number in the group than in @comm; ERR_MISMATCH NULL on some ranks only;
+ *         ERR_CLOSED; ERR_FORKED; ERR_NO_MEMORY; ERR_BOOTSTRAP. The same on all ranks; on failure
+ *         all is as before.
  */
 IPCSHARE_API int ipcshare_mpi_group_attach(struct ipcshare_group *group, MPI_Comm comm);
 

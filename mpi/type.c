@@ -58,8 +58,8 @@ enum kind {
 };
 
 /*
- * What MPI reduces and the library has too: derived types are none of them, not even copies. Characters are nothing to reduce, complex numbers, long
- * doubles and Fortran's logicals are MPI's.
+ * What MPI reduces and the library has too: derived types are none of them, not even copies.
+ * Characters are nothing to reduce, complex numbers, long doubles and Fortran's logicals are MPI's.
  */
 static const struct {
 	MPI_Datatype type;

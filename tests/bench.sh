@@ -281,6 +281,42 @@ coll_says_that_devices_are_not_for_it()
 	wants "the memory of this backend is not the CPU's"
 }
 
+# The thresholds that there are cores for: lines for a shell, with values that the library takes.
+tune_writes_what_the_library_takes()
+{
+	echo "what was there" >"$scratch/tune"
+	run 3 tune --rounds 1 --calls 2 --out "$scratch/tune" --json "$scratch/json"
+	exits 0
+	wants '^verified: what came by each way, 3 ranks$'
+	[ "$(grep -c '^IPCSHARE_C[A-Z]*_[A-Z]*=[0-9]*$' "$scratch/tune")" = 2 ] &&
+		[ "$(grep -vc '^#' "$scratch/tune")" = 2 ] ||
+		{ cat "$scratch/tune"; fail "not two settings, and nothing else"; }
+	(set -a && . "$scratch/tune" && "$B/ipcshare-info" -c) >"$scratch/out" 2>&1 ||
+		{ cat "$scratch/out"; fail "the library doesn't take what tune wrote"; }
+	grep -v '^#' "$scratch/tune" | while IFS='=' read -r name value; do
+		wants "^  $name  *$value  *environment"
+	done
+	grep -q '"bench": "tune".*"stage": "left there".*"baseline": "copied".*"ratio":' "$scratch/json" ||
+		fail "the JSON has no ratio of the ways"
+	run 2 tune --rounds 1 --out "$scratch/tune"
+	exits 0
+	grep -q "^# IPCSHARE_COLL_ROUND: can't be found with 2 ranks\$" "$scratch/tune" ||
+		fail "it says nothing of a threshold that two ranks have no use for"
+}
+
+tune_names_what_is_wrong()
+{
+	run 3 tune --rounds 1 --calls 2 --spoil
+	exits 1
+	wants 'allreduce by ipcshare, blocks of 128 bytes: block 0 of what came is wrong at offset'
+	run 2 tune --rounds 1 --out "$scratch/none/tune"
+	exits 1
+	wants "--out .*none/tune: No such file or directory"
+	run 1 tune
+	exits 1
+	wants 'no other rank on this node'
+}
+
 # figure RATIO SPREAD - a line that one of the targets is about: at most 1.5
 figure()
 {
@@ -382,6 +418,8 @@ pull_verifies_and_notices
 arena_verifies_and_notices run 2
 coll_verifies_and_notices
 coll_names_what_is_wrong
+tune_writes_what_the_library_takes
+tune_names_what_is_wrong
 targets_are_judged
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads

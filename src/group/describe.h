@@ -7,8 +7,8 @@
 #include "group/group.h"
 
 /*
- * Where recent addresses lay, so that most need neither the lock nor the index. Buffers of one arena
- * lie in a few slabs of whole 2 MiB: an address picks its place by the 2 MiB it is in.
+ * Where recent addresses lay, so that most need neither the lock nor the index. Buffers of one
+ * arena lie in a few slabs of whole 2 MiB: an address picks its place by the 2 MiB it is in.
  */
 struct ipcshare__recent {
 	uintptr_t base;
@@ -55,8 +55,9 @@ struct ipcshare__describer {
 };
 
 /*
- * One buffer of length @len, not 0, that is in no recent region. The result is why it can't be shared, with detail unless another
- * buffer of the same allocation failed before; *@out is set all the same.
+ * One buffer of length @len, not 0, that is in no recent region. The result is why it can't be
+ * shared, with detail unless another buffer of the same allocation failed before; *@out is set all
+ * the same.
  */
 int ipcshare__describe(struct ipcshare__describer *d, const void *ptr, size_t len,
 		       struct ipcshare__wire_descriptor *out);
