@@ -15,7 +15,8 @@ soak()
 {
 	line=$1 failed_before=$failed start=$(date +%s)
 	shift
-	step "$line, TEST_SEED=$seed" env TEST_SEED="$seed" TEST_CASES="$cases" "$@"
+	step "$line, TEST_SEED=$seed" env TEST_SEED="$seed" TEST_CASES="$cases" \
+		TEST_PATIENCE="${TEST_PATIENCE:-5}" "$@"
 	[ $failed = $failed_before ] && verdict=passed || verdict=FAILED
 	table="$table
 $(printf '%-40s %10d cases %6d s  %s' "$line" "$cases" $(($(date +%s) - start)) $verdict)"
