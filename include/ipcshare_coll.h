@@ -133,9 +133,9 @@ IPCSHARE_API int ipcshare_op_allows(const struct ipcshare_op *op, enum ipcshare_
  * each 64 KiB of a rank's block (each 64 KiB of all blocks together, where every rank has one for
  * each other): one copy into shared memory, one out of it. Blocks of 64 KiB and more are copied
  * once, from where they lie to where they go, or reduced there, in two or three rounds, if all that
- * are given lie in allocations that were shared in this group by ipcshare_share(), and for reduce
- * and allreduce the results do too; not in an alltoall or reduce_scatter in place, and not in a
- * scan. Only speed tells the difference.
+ * are given lie in allocations that were shared in this group by ipcshare_share(), and the results of
+ * reductions too, but for reduce_scatter; not in an alltoall or reduce_scatter in place. Only speed tells
+ * the difference.
  */
 
 /** ipcshare_barrier - all ranks have come */

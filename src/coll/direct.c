@@ -27,8 +27,7 @@ static bool can_offer(const struct ipcshare__call *c)
 {
 	const struct ipcshare_group *g = c->group;
 
-	return !c->status && !swaps(c) && g->size <= 1024 && c->which != IPCSHARE__COLL_SCAN &&
-	       c->which != IPCSHARE__COLL_EXSCAN && g->ctx->backend->ops->direct;
+	return !c->status && !swaps(c) && g->size <= 1024 && g->ctx->backend->ops->direct;
 }
 
 bool ipcshare__direct_offer(struct ipcshare__call *c, uint64_t gives, uint64_t takes)
@@ -106,9 +105,7 @@ static int after_copies(struct ipcshare__call *c)
 		return err;
 	if (failed)
 		return c->otherwise(c);
-	if (!c->shows)
-		return ipcshare__transfer_end(c);
-	c->shown = true;
+	c->shown = c->shows;
 	c->next = NULL;
 	return 0;
 }
@@ -123,7 +120,7 @@ static size_t part(const struct ipcshare__call *c, size_t *len)
 	*len = all;
 	if (!ipcshare__call_is_reduction(c))
 		return 0;
-	each = (all / n + 127) / 128 * 128;
+	each = ((all + n - 1) / n + 127) / 128 * 128;
 	first = each * (size_t)c->group->rank < all ? each * (size_t)c->group->rank : all;
 	*len = all - first < each ? all - first : each;
 	return first;
@@ -131,7 +128,14 @@ static size_t part(const struct ipcshare__call *c, size_t *len)
 
 static bool wants_result(const struct ipcshare__call *c, int rank)
 {
-	return c->which == IPCSHARE__COLL_ALLREDUCE || (c->which == IPCSHARE__COLL_REDUCE && rank == c->root);
+	switch (c->which) {
+	case IPCSHARE__COLL_REDUCE:
+		return rank == c->root;
+	case IPCSHARE__COLL_EXSCAN:
+		return rank > 0;
+	default:
+		return ipcshare__call_is_reduction(c);
+	}
 }
 
 static bool map_parts(struct ipcshare__call *c)
@@ -167,13 +171,46 @@ static void fold_at(const struct ipcshare__call *c, size_t at, size_t n)
 			memcpy(ranks[r].to + at, x, n);
 }
 
+static void leave(char *to, size_t at, const char *bytes, size_t n)
+{
+	if (to)
+		memcpy(to + at, bytes, n);
+}
+
+/* What the ranks up to each reduce to, for it; or before each. Its own is read before it is written over. */
+static void scan_at(const struct ipcshare__call *c, size_t at, size_t n)
+{
+	_Alignas(64) char scratch[2][IPCSHARE__FOLD_STEP];
+	const struct ipcshare__reach *ranks = c->offered->ranks;
+	char *before = scratch[0], *acc = scratch[1], *last;
+	bool own = c->which == IPCSHARE__COLL_SCAN;
+
+	memcpy(acc, ranks[0].from + at, n);
+	if (own)
+		leave(ranks[0].to, at, acc, n);
+	for (int r = 1; r < c->group->size; r++) {
+		last = before;
+		before = acc;
+		acc = last;
+		if (own || r + 1 < c->group->size)
+			ipcshare__fold(&c->fold, acc, before, ranks[r].from + at, n / c->size);
+		leave(ranks[r].to, at, own ? acc : before, n);
+	}
+}
+
 static void fold_part(const struct ipcshare__call *c)
 {
+	bool scans = c->which == IPCSHARE__COLL_SCAN || c->which == IPCSHARE__COLL_EXSCAN;
 	size_t len, first = part(c, &len);
 
-	for (size_t done = 0; done < len; done += IPCSHARE__FOLD_STEP)
-		fold_at(c, first + done,
-			len - done < IPCSHARE__FOLD_STEP ? len - done : IPCSHARE__FOLD_STEP);
+	for (size_t done = 0; done < len; done += IPCSHARE__FOLD_STEP) {
+		size_t n = len - done < IPCSHARE__FOLD_STEP ? len - done : IPCSHARE__FOLD_STEP;
+
+		if (scans)
+			scan_at(c, first + done, n);
+		else
+			fold_at(c, first + done, n);
+	}
 }
 
 static int after_folds(struct ipcshare__call *c)
@@ -214,8 +251,10 @@ static bool try(struct ipcshare__call *c)
 	bool ok = ipcshare__offers_make(c) && (c->fold.op ? map_parts(c) : map_blocks(c));
 
 	ipcshare__error_restore(&before); /* there is another way */
-	if (ok && !c->fold.op && !c->shows)
+	if (ok && !c->fold.op && !c->shows) {
 		copy_blocks(c);
+		ipcshare__transfer_own(c);
+	}
 	return ok;
 }
 

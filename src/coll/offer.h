@@ -23,7 +23,7 @@ struct ipcshare__offers {
 /* An array of each rank, and not a block for each other, is reduced. */
 static inline bool ipcshare__call_is_reduction(const struct ipcshare__call *call)
 {
-	return call->which == IPCSHARE__COLL_ALLREDUCE || call->which == IPCSHARE__COLL_REDUCE;
+	return call->fold.op && !call->to_each;
 }
 
 /* Room for them in call->offered; false: there is no memory. */

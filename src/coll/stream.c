@@ -124,11 +124,6 @@ static void move(struct ipcshare__flow *f)
 
 /* ---- Blocks that are reduced ---- */
 
-static int last_of(const struct ipcshare__call *c)
-{
-	return ipcshare__call_is_reduction(c) ? c->group->size : c->last;
-}
-
 /*
  * @dst becomes what @len bytes at @at in the blocks of the ranks reduce to, in their order. What is written
  * over may be our own.
@@ -143,7 +138,7 @@ static void fold_window(struct ipcshare__flow *f, char *dst, size_t at, size_t l
 		ipcshare__flow_copy(f, scratch(f, 1), own, len);
 		own = scratch(f, 1);
 	}
-	for (int r = c->first; r < last_of(c); r++) {
+	for (int r = c->first; r < c->last; r++) {
 		src = r == me ? own : from(f, r, at);
 		if (r == c->first) {
 			ipcshare__flow_copy(f, dst, src, len);
@@ -259,7 +254,7 @@ static size_t reads(const struct ipcshare__call *c, int rank)
 {
 	if (!c->fold.op)
 		return ipcshare__layout_len(&c->in, rank);
-	if (rank < c->first || rank >= last_of(c))
+	if (rank < c->first || rank >= c->last)
 		return 0;
 	return ipcshare__layout_len(&c->in, c->group->rank);
 }

@@ -155,7 +155,7 @@ static void read_first(const struct ipcshare__call *c)
 
 /* ---- The steps ---- */
 
-int ipcshare__transfer_end(struct ipcshare__call *c)
+void ipcshare__transfer_own(const struct ipcshare__call *c)
 {
 	int me = c->group->rank;
 	size_t out = c->own ? ipcshare__layout_len(&c->out, me) : 0;
@@ -163,16 +163,17 @@ int ipcshare__transfer_end(struct ipcshare__call *c)
 
 	if (in)
 		memmove(ipcshare__layout_at(&c->in, me), ipcshare__layout_at(&c->out, me), in < out ? in : out);
-	c->next = NULL;
-	return 0;
 }
 
 static int after_more(struct ipcshare__call *c);
 
 static int go_on(struct ipcshare__call *c)
 {
-	if (c->done >= c->most)
-		return ipcshare__transfer_end(c);
+	c->next = NULL;
+	if (c->done >= c->most) {
+		ipcshare__transfer_own(c);
+		return 0;
+	}
 	write_slot(c);
 	c->next = after_more;
 	return 0;

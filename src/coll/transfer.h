@@ -10,7 +10,7 @@
 
 /* The first step. */
 int ipcshare__transfer(struct ipcshare__call *call);
-/* All that is of other ranks is in its place: end the call. */
-int ipcshare__transfer_end(struct ipcshare__call *call);
+/* This rank's own block to its place, if it isn't there. */
+void ipcshare__transfer_own(const struct ipcshare__call *call);
 
 #endif

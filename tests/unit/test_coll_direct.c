@@ -15,7 +15,7 @@ static const enum coll_which counted[] = {
 };
 
 static const enum coll_which reduced[] = {
-	COLL_ALLREDUCE, COLL_REDUCE, COLL_REDUCE_SCATTER, COLL_REDUCE_SCATTER_BLOCK,
+	COLL_ALLREDUCE, COLL_REDUCE, COLL_REDUCE_SCATTER, COLL_REDUCE_SCATTER_BLOCK, COLL_SCAN, COLL_EXSCAN,
 };
 
 enum { DIRECT_ROUNDS = 2, REDUCED_ROUNDS = 3 };
@@ -99,7 +99,7 @@ static void reduces_long_blocks(struct test_rank *me, void *arg)
 		bool scatters = reduced[i] == COLL_REDUCE_SCATTER || reduced[i] == COLL_REDUCE_SCATTER_BLOCK;
 
 		c.type = IPCSHARE_FP32;
-		c.count = COUNT + (size_t)t.nranks + 1;
+		c.count = (size_t)t.nranks * 128 * 700 + 1; /* whole lines for each, and an element more */
 		/* Where nobody may write, a result can't be left. */
 		CHECK((rounds_of(&c) == REDUCED_ROUNDS) == (scatters || !flags), "collective %d", reduced[i]);
 		c.in_place = 1;
