@@ -98,8 +98,7 @@ static void reduces_long_blocks(struct test_rank *me, void *arg)
 		struct coll_case c = long_case(&t, reduced[i], &arena);
 		bool scatters = reduced[i] == COLL_REDUCE_SCATTER || reduced[i] == COLL_REDUCE_SCATTER_BLOCK;
 
-		c.type = IPCSHARE_FP32;
-		c.count = (size_t)t.nranks * 128 * 700 + 1; /* whole lines for each, and an element more */
+		c.count = (size_t)t.nranks * 128 * 2800 + 1; /* bytes: whole lines for each, and one more */
 		/* Where nobody may write, a result can't be left. */
 		CHECK((rounds_of(&c) == REDUCED_ROUNDS) == (scatters || !flags), "collective %d", reduced[i]);
 		c.in_place = 1;
