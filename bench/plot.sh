@@ -90,6 +90,7 @@ draw()
 			echo "plot $series"
 		} | gnuplot
 	done
+	sed -i "s|<title>'[^<]*</title>||" "$dir/$name.svg" # the names of our temporary files
 }
 
 # A level line that all else is compared with, at 1, across a plot whose x ends at $1; and ratios as ticks
