@@ -20,7 +20,8 @@ static bool swaps(const struct ipcshare__call *c)
 /* The others may write what they have for us. */
 static bool can_take(const struct ipcshare__call *c)
 {
-	return ipcshare__call_is_reduction(c) || c->which == IPCSHARE__COLL_BCAST || c->which == IPCSHARE__COLL_GATHER;
+	return ipcshare__call_is_reduction(c) || c->which == IPCSHARE__COLL_BCAST ||
+	       c->which == IPCSHARE__COLL_GATHER;
 }
 
 static bool can_offer(const struct ipcshare__call *c)
@@ -161,7 +162,8 @@ static void fold_at(const struct ipcshare__call *c, size_t at, size_t n)
 {
 	const struct ipcshare__reach *ranks = c->offered->ranks;
 	_Alignas(64) char scratch[IPCSHARE__FOLD_STEP];
-	char *acc = ranks[0].to ? ranks[0].to + at : c->group->size > 1 && ranks[1].to ? ranks[1].to + at : scratch;
+	char *place = ranks[0].to || c->group->size < 2 ? ranks[0].to : ranks[1].to;
+	char *acc = place ? place + at : scratch;
 	const char *x = ranks[0].from + at;
 
 	for (int r = 1; r < c->group->size; r++, x = acc)
