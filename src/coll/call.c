@@ -240,15 +240,15 @@ static const char *bytes_of(const struct ipcshare__call *c, int rank, size_t at,
 
 void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, const void *own, size_t len)
 {
-	bool kept = !ipcshare__call_is_in_place(c) || (acc == own && c->first == c->group->rank);
+	bool kept = !ipcshare__call_is_in_place(c) || (acc == own && c->group->rank == 0);
 
-	for (size_t done = 0; done < len && c->first < c->last; done += IPCSHARE__FOLD_STEP) {
+	for (size_t done = 0; done < len && c->last > 0; done += IPCSHARE__FOLD_STEP) {
 		size_t n = len - done < IPCSHARE__FOLD_STEP ? len - done : IPCSHARE__FOLD_STEP;
 		const char *mine = (const char *)own + done, *x;
 		char *to = (char *)acc + done;
 
-		x = bytes_of(c, c->first, at + done, mine, kept);
-		for (int r = c->first + 1; r < c->last; r++, x = to)
+		x = bytes_of(c, 0, at + done, mine, kept);
+		for (int r = 1; r < c->last; r++, x = to)
 			ipcshare__fold(&c->fold, to, x, bytes_of(c, r, at + done, mine, kept), n / c->size);
 		if (x != to)
 			memcpy(to, x, n);

@@ -32,7 +32,7 @@ struct ipcshare__call {
 	size_t size; /* of an element */
 	int root; /* -1: there is none */
 	struct ipcshare__fold fold; /* .op NULL: it reduces nothing */
-	int first, last; /* of the ranks whose blocks are reduced, and behind it */
+	int last; /* the ranks below it are those whose blocks are reduced */
 	bool to_each; /* a block for each rank; else one for all that want it */
 	bool own; /* this rank's own block is to go from out to in; else it is there */
 	bool shows; /* blocks in shared memory are mapped, and not moved to in (view.c) */
@@ -100,7 +100,7 @@ static inline bool ipcshare__call_is_in_place(const struct ipcshare__call *call)
 }
 
 /*
- * @acc becomes what @len bytes of the ranks from call->first on, below call->last, reduce to: at @at in the slots
+ * @acc becomes what @len bytes of the ranks below call->last reduce to: at @at in the slots
  * of the others, and @own of this one; in place, that must be in its slot as well.
  */
 void ipcshare__call_fold(const struct ipcshare__call *call, void *acc, size_t at, const void *own, size_t len);

@@ -134,13 +134,13 @@ static void fold_window(struct ipcshare__flow *f, char *dst, size_t at, size_t l
 	int me = c->group->rank;
 	const char *own = ipcshare__layout_at(&c->out, me) + at, *src;
 
-	if (own == dst && me > c->first) {
+	if (own == dst && me > 0) {
 		ipcshare__flow_copy(f, scratch(f, 1), own, len);
 		own = scratch(f, 1);
 	}
-	for (int r = c->first; r < c->last; r++) {
+	for (int r = 0; r < c->last; r++) {
 		src = r == me ? own : from(f, r, at);
-		if (r == c->first) {
+		if (r == 0) {
 			ipcshare__flow_copy(f, dst, src, len);
 			continue;
 		}
@@ -254,7 +254,7 @@ static size_t reads(const struct ipcshare__call *c, int rank)
 {
 	if (!c->fold.op)
 		return ipcshare__layout_len(&c->in, rank);
-	if (rank < c->first || rank >= c->last)
+	if (rank >= c->last)
 		return 0;
 	return ipcshare__layout_len(&c->in, c->group->rank);
 }

@@ -39,6 +39,15 @@ static int rounds_of(const struct coll_case *c)
 	return rounds.posted;
 }
 
+/* No rank holds a mapping of another's memory, so it can be freed. */
+static void end(struct team *t, struct ipcshare_set *set, void *memory)
+{
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	CHECK_STATUS(ipcshare_barrier(t->group), 0);
+	CHECK_STATUS(ipcshare_free(t->ctx, memory), 0);
+	team_leave(t);
+}
+
 static void moves_long_blocks(struct test_rank *me, void *arg)
 {
 	unsigned flags = arg ? IPCSHARE_READ_ONLY : 0;
@@ -71,10 +80,7 @@ static void moves_long_blocks(struct test_rank *me, void *arg)
 			c.in_place = k & 1;
 			rounds_of(&c);
 		}
-	CHECK_STATUS(ipcshare_set_free(set), 0);
-	CHECK_STATUS(ipcshare_barrier(t.group), 0);
-	CHECK_STATUS(ipcshare_free(t.ctx, arena.base), 0); /* no mapping is held */
-	team_leave(&t);
+	end(&t, set, arena.base);
 }
 
 static void long_blocks_in_shared_memory_take_two_rounds(void)
@@ -104,10 +110,7 @@ static void reduces_long_blocks(struct test_rank *me, void *arg)
 		c.in_place = 1;
 		CHECK((rounds_of(&c) == REDUCED_ROUNDS) == (!scatters && !flags), "in place, %d", reduced[i]);
 	}
-	CHECK_STATUS(ipcshare_set_free(set), 0);
-	CHECK_STATUS(ipcshare_barrier(t.group), 0);
-	CHECK_STATUS(ipcshare_free(t.ctx, arena.base), 0); /* no mapping is held */
-	team_leave(&t);
+	end(&t, set, arena.base);
 }
 
 static void long_arrays_in_shared_memory_are_reduced_there(void)
