@@ -40,13 +40,16 @@ SUPPORT_OBJ  := $(call objects,tests/support/*.c)
 UNIT_OBJ     := $(call objects,tests/unit/*.c)
 CONTRACT_OBJ := $(call objects,tests/contract/*.c)
 MPITEST_OBJ  := $(call objects,tests/mpi/*.c)
-TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ)
+FAULT_OBJ    := $(call objects,tests/fault/*.c)
+TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ)
 OBJ          := $(LIB_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
+# The library once more, with points at which tests end a process.
+POINT_OBJ    := $(LIB_OBJ:$B/%=$B/fault/%)
 
 HDR      := $(wildcard include/*.h)
 ARCHIVES := $B/libipcshare.a $B/libipcshare-mpi.a
 PROGRAMS := $B/ipcshare-info $B/ipcshare-bench
-TESTS    := $B/run-unit $B/run-contract $B/run-mpi
+TESTS    := $B/run-unit $B/run-contract $B/run-mpi $B/run-fault
 
 say   = $(if $V,,@echo "  $1 $@" &&)
 FLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) \
@@ -77,6 +80,7 @@ $B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
+$B/run-fault: $(FAULT_OBJ) $(SUPPORT_OBJ) $(POINT_OBJ)
 $(TESTS): private override LDLIBS += -lcunit
 $B/ipcshare-bench: private override LDLIBS += -lm
 $B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__board_%,post wait)
@@ -87,6 +91,9 @@ $(TEST_OBJ): private FLAGS += -Itests
 NEED_MPI := $(MPI_OBJ) $(BENCH_OBJ) $(MPITEST_OBJ)
 $(NEED_MPI) $B/ipcshare-bench $B/run-mpi: private COMPILER = $(MPICC)
 $(OBJ): $B/%.o: %.c Makefile
+$(POINT_OBJ): $B/fault/%.o: %.c Makefile
+$(POINT_OBJ): private FLAGS += -DIPCSHARE__POINTS
+$(OBJ) $(POINT_OBJ):
 	@mkdir -p $(@D)
 	$(call say,compile) $(COMPILER) $(FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
@@ -220,4 +227,4 @@ help: ## list the targets and the variables
 	@sed -n 's/^\([A-Z]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
 .PHONY: all everything run bench bench-quick bench-check run-bench emu test soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
--include $(OBJ:.o=.d)
+-include $(OBJ:.o=.d) $(POINT_OBJ:.o=.d)
