@@ -664,7 +664,8 @@ struct ipcshare_set {
  *         ERR_PROTOCOL; ERR_NO_MEMORY, also for more than 2^28 buffers. The same on every rank.
  * Cost:   two rounds in shared memory, and 16 bytes written per buffer; 32 for a run of buffers of
  *         one length that follow each other at one distance. 88 more per allocation that is new to
- *         the group. The set holds 20 bytes per buffer of each rank.
+ *         the group. The set holds 20 bytes per buffer of each rank; those of a list in order are
+ *         kept when it ends, and a share of the same list takes them as they are.
  */
 IPCSHARE_API int ipcshare_share(struct ipcshare_group *group, const struct ipcshare_buf *bufs,
 				size_t n, unsigned flags, struct ipcshare_set **out);

@@ -65,6 +65,15 @@ COUNTED find_in_turns(struct ipcshare_ctx *ctx, char *const *p)
 		ipcshare_find(ctx, p[i % BUFFERS], &base, &len);
 }
 
+/* The list of a set that has ended. */
+COUNTED share_again(struct ipcshare_group *group, const struct ipcshare_buf *bufs)
+{
+	struct ipcshare_set *set = NULL;
+
+	ipcshare_share(group, bufs, TIMES, 0, &set);
+	ipcshare_set_free(set);
+}
+
 static int gather_one(void *arg, struct ipcshare_wait *wait, const void *mine, size_t len, void *all)
 {
 	(void)arg;
@@ -78,12 +87,13 @@ int main(void)
 	const struct ipcshare_bootstrap alone = {
 		.size = sizeof(alone), .rank = 0, .nranks = 1, .allgather = gather_one,
 	};
-	struct ipcshare_buf bufs[BUFFERS];
+	static struct ipcshare_buf bufs[BUFFERS], cells[TIMES];
 	char *allocations[BUFFERS];
 	struct ipcshare_arena *arena;
 	struct ipcshare_group *group;
 	struct ipcshare_ctx *ctx;
 	struct ipcshare_set *set;
+	static void *many[TIMES];
 	void *first;
 
 	TRY(ipcshare_open(NULL, &ctx));
@@ -101,6 +111,15 @@ int main(void)
 	TRY(ipcshare_share(group, bufs, BUFFERS, 0, &set));
 	ptr_of_a_set(set);
 	TRY(ipcshare_set_free(set));
+
+	TRY(ipcshare_arena_alloc_many(arena, 200, TIMES, many));
+	for (int i = 0; i < TIMES; i++)
+		cells[i] = (struct ipcshare_buf){ many[i], 200 };
+	TRY(ipcshare_share(group, cells, TIMES, 0, &set));
+	TRY(ipcshare_set_free(set));
+	share_again(group, cells);
+	for (int i = 0; i < TIMES; i++)
+		TRY(ipcshare_arena_free(arena, many[i]));
 	TRY(ipcshare_group_free(group));
 	find_again(ctx, allocations[0]);
 	find_in_turns(ctx, allocations);

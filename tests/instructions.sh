@@ -12,6 +12,7 @@ arena_in_batches  225  the same in batches of 1000, with what goes to the depot 
 ptr_of_a_set       15  ipcshare_ptr()
 find_again        200  ipcshare_find() in the allocation that was found last
 find_in_turns     395  ipcshare_find() in 64 allocations in turns
+share_again        13  a buffer of a list in order that is shared again, and the end of the set
 '
 times=10000
 

@@ -15,10 +15,15 @@
 #define MAPPED_FROM ((size_t)128 << 10) /* smaller ones are the C library's business */
 #define HUGE_PAGE ((size_t)2 << 20)
 
-struct ipcshare__kept_block { /* in the block itself */
+struct ipcshare__kept_block { /* in the block itself, behind what was asked for */
 	struct ipcshare__kept_block *next;
-	size_t size;
+	struct ipcshare__block block;
 };
+
+static struct ipcshare__kept_block *kept_of(const struct ipcshare__block *b)
+{
+	return (struct ipcshare__kept_block *)((char *)b->at + b->size) - 1;
+}
 
 void ipcshare__blocks_open(struct ipcshare__blocks *b, size_t max_bytes)
 {
@@ -31,7 +36,7 @@ static void unmap_all(struct ipcshare__kept_block *list)
 	while (list) {
 		struct ipcshare__kept_block *next = list->next;
 
-		munmap(list, list->size);
+		munmap(list->block.at, list->block.size);
 		list = next;
 	}
 }
@@ -56,16 +61,33 @@ void ipcshare__blocks_close(struct ipcshare__blocks *b)
 
 /* ---- Get ---- */
 
-/* One that is kept and at most an eighth too large, off the list; NULL if there is none. Locked. */
-static struct ipcshare__kept_block *kept_take(struct ipcshare__blocks *b, size_t size)
+/* One that has @tag or, if that is 0, at least @size and at most an eighth more. */
+static bool fits(const struct ipcshare__block *b, uint64_t tag, size_t size)
 {
-	for (struct ipcshare__kept_block **at = &b->kept, *k; (k = *at); at = &k->next)
-		if (k->size >= size && k->size - size <= size / 8) {
-			*at = k->next;
-			b->bytes -= k->size;
-			return k;
-		}
-	return NULL;
+	return tag ? b->tag == tag : b->size >= size && b->size - size <= size / 8;
+}
+
+/* The newest one that is kept and fits, off the list; or none. */
+static bool kept_take(struct ipcshare__blocks *b, uint64_t tag, size_t size,
+		      struct ipcshare__block *out)
+{
+	struct ipcshare__kept_block **at = &b->kept, *k;
+
+	pthread_mutex_lock(&b->lock);
+	while ((k = *at) && !fits(&k->block, tag, size))
+		at = &k->next;
+	if (k) {
+		*at = k->next;
+		b->bytes -= k->block.size;
+		*out = k->block;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return k;
+}
+
+bool ipcshare__block_find(struct ipcshare__blocks *b, uint64_t tag, struct ipcshare__block *out)
+{
+	return kept_take(b, tag, 0, out);
 }
 
 /*
@@ -101,14 +123,11 @@ int ipcshare__block_get(struct ipcshare__blocks *b, size_t len, struct ipcshare_
 	if (len < MAPPED_FROM) {
 		block.at = malloc(len + !len);
 	} else {
-		block.size = ipcshare__round_up(len, (size_t)sysconf(_SC_PAGESIZE));
-		pthread_mutex_lock(&b->lock);
-		block.at = kept_take(b, block.size);
-		pthread_mutex_unlock(&b->lock);
-		if (block.at)
-			block.size = ((struct ipcshare__kept_block *)block.at)->size;
-		else
+		block.size = ipcshare__round_up(len + sizeof(struct ipcshare__kept_block),
+						(size_t)sysconf(_SC_PAGESIZE));
+		if (!kept_take(b, 0, block.size, &block))
 			block.at = map_present(block.size);
+		block.tag = 0;
 	}
 	if (!block.at)
 		return IPCSHARE_ERR_NO_MEMORY;
@@ -124,8 +143,8 @@ static struct ipcshare__kept_block *excess_take(struct ipcshare__blocks *b)
 	struct ipcshare__kept_block **at = &b->kept, *excess;
 	size_t bytes = 0;
 
-	while (*at && bytes + (*at)->size <= b->max_bytes) {
-		bytes += (*at)->size;
+	while (*at && bytes + (*at)->block.size <= b->max_bytes) {
+		bytes += (*at)->block.size;
 		at = &(*at)->next;
 	}
 	excess = *at;
@@ -136,18 +155,19 @@ static struct ipcshare__kept_block *excess_take(struct ipcshare__blocks *b)
 
 void ipcshare__block_put(struct ipcshare__blocks *b, struct ipcshare__block *block)
 {
-	struct ipcshare__kept_block *k = block->at, *excess;
-	size_t size = block->size;
+	struct ipcshare__kept_block *excess, *k;
+	struct ipcshare__block given = *block;
 
-	*block = (struct ipcshare__block){ NULL, 0 };
-	if (size < MAPPED_FROM) {
-		free(k);
+	*block = (struct ipcshare__block){ NULL, 0, 0 };
+	if (given.size < MAPPED_FROM) {
+		free(given.at);
 		return;
 	}
+	k = kept_of(&given);
 	pthread_mutex_lock(&b->lock);
-	*k = (struct ipcshare__kept_block){ b->kept, size };
+	*k = (struct ipcshare__kept_block){ b->kept, given };
 	b->kept = k;
-	b->bytes += size;
+	b->bytes += given.size;
 	excess = b->bytes > b->max_bytes ? excess_take(b) : NULL;
 	pthread_mutex_unlock(&b->lock);
 	unmap_all(excess);

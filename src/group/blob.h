@@ -59,6 +59,20 @@ static inline void ipcshare__blob_add(struct ipcshare__blob_writer *w,
 	*w->end++ = d;
 }
 
+/* The buffer that was added last is one of a run: how many more at its distance the run can take. */
+static inline uint64_t ipcshare__blob_run_room(const struct ipcshare__blob_writer *w)
+{
+	return w->run ? IPCSHARE__LOW20 - ipcshare__descriptor_high(w->end[-1]) : 0;
+}
+
+/* @n of these. */
+static inline void ipcshare__blob_run_add(struct ipcshare__blob_writer *w, uint64_t n)
+{
+	w->end[-1].where += n * IPCSHARE__REACH;
+	w->before.where += n * w->stride;
+	w->nbufs += (uint32_t)n;
+}
+
 /* What is said of the blob as a whole. */
 struct ipcshare__blob_frame {
 	uint32_t rank;

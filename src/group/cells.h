@@ -9,6 +9,8 @@
 
 #include "base/blocks.h"
 
+struct ipcshare__recipe;
+
 /* In place of a reference: no region. With it the status of a failed buffer, negated; 0: empty. */
 #define IPCSHARE__NO_REGION 0x80000000u
 
@@ -18,12 +20,19 @@ struct ipcshare__cells {
 	uint32_t *ref; /* place of its region in the row */
 	uint64_t *offset; /* in the region; NULL unless the row is lazy */
 	size_t n;
+	struct ipcshare__recipe *recipe; /* what they are made from; NULL: it is not kept */
 	struct ipcshare__block room; /* all of these are in it */
 };
 
-/* 0, or IPCSHARE_ERR_NO_MEMORY with detail. */
+/* With room for a recipe; not if they are lazy. 0, or IPCSHARE_ERR_NO_MEMORY with detail. */
 int ipcshare__cells_alloc(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks, size_t n,
-			  bool lazy);
+			  bool lazy, bool recipe);
+/*
+ * Some that were made from what @asked says, and freed: false if none are kept. Where their regions are mapped
+ * is not looked at.
+ */
+bool ipcshare__cells_find(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks,
+			  const struct ipcshare__recipe *asked);
 void ipcshare__cells_free(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks);
 
 #endif

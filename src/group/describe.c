@@ -20,14 +20,14 @@ int ipcshare__describe_in(const struct ipcshare__region *r, const void *ptr, siz
 	return 0;
 }
 
-void ipcshare__recent_note(struct ipcshare__recent *all, const void *ptr,
+void ipcshare__recent_note(struct ipcshare__recent *all, unsigned n, const void *ptr,
 			   const struct ipcshare__region *r)
 {
 	uint64_t before = (uint64_t)((const char *)r->mem.base - (const char *)r->mem.start);
 
 	if (before + r->mem.length >= IPCSHARE__REACH) /* not every descriptor can be made */
 		return;
-	*ipcshare__recent_of(all, ptr) = (struct ipcshare__recent){
+	*ipcshare__recent_of(all, n, ptr) = (struct ipcshare__recent){
 		.base = (uintptr_t)r->mem.base,
 		.length = r->mem.length,
 		.first = ipcshare__descriptor(r->id, r->generation, before, 0),
@@ -97,7 +97,7 @@ int ipcshare__describe(struct ipcshare__describer *d, const void *ptr, size_t le
 	if (status)
 		*out = ipcshare__descriptor_special(IPCSHARE__FAILED, 0, (uint64_t)-status);
 	else
-		ipcshare__recent_note(d->recent, ptr, d->held[number].region);
+		ipcshare__recent_note(d->recent, IPCSHARE__RECENT, ptr, d->held[number].region);
 	return status;
 }
 

@@ -15,19 +15,21 @@ struct ipcshare__recent {
 	size_t length; /* 0: nothing here yet */
 	struct ipcshare__wire_descriptor first; /* of the byte at base, without a length */
 };
-#define IPCSHARE__RECENT 64
+#define IPCSHARE__RECENT 512 /* 1 GiB, for shares */
+#define IPCSHARE__RECENT_FEW 64 /* for what should begin at once; both are powers of two */
 
-static inline struct ipcshare__recent *ipcshare__recent_of(struct ipcshare__recent *all,
+static inline struct ipcshare__recent *ipcshare__recent_of(struct ipcshare__recent *all, unsigned n,
 							   const void *ptr)
 {
-	return &all[(uintptr_t)ptr >> 21 & (IPCSHARE__RECENT - 1)];
+	return &all[(uintptr_t)ptr >> 21 & (n - 1)];
 }
 
 /* The descriptor of a buffer of @len bytes, not 0, in a region that was noted; false: not in one. */
-static inline bool ipcshare__recent_describe(struct ipcshare__recent *all, const void *ptr,
-					     size_t len, struct ipcshare__wire_descriptor *out)
+static inline bool ipcshare__recent_describe(struct ipcshare__recent *all, unsigned n,
+					     const void *ptr, size_t len,
+					     struct ipcshare__wire_descriptor *out)
 {
-	const struct ipcshare__recent *r = ipcshare__recent_of(all, ptr);
+	const struct ipcshare__recent *r = ipcshare__recent_of(all, n, ptr);
 	uintptr_t offset = (uintptr_t)ptr - r->base;
 
 	if (__builtin_expect(offset >= r->length || len > r->length - offset, 0))
@@ -37,7 +39,7 @@ static inline bool ipcshare__recent_describe(struct ipcshare__recent *all, const
 }
 
 /* @ptr lies in @region: what is near it needs no look-up. */
-void ipcshare__recent_note(struct ipcshare__recent *all, const void *ptr,
+void ipcshare__recent_note(struct ipcshare__recent *all, unsigned n, const void *ptr,
 			   const struct ipcshare__region *region);
 
 struct ipcshare__held {

@@ -129,12 +129,75 @@ static int prefix_end(struct ipcshare__part *p)
 		.access = (enum ipcshare__access)prefix->access,
 		.lazy = p->set->lazy && !own,
 	};
-	if (!err)
-		err = ipcshare__cells_alloc(&p->cells, &g->ctx->blocks, prefix->nbufs,
-					    p->source.lazy);
-	if (!err)
-		ipcshare__reader_begin(&p->reader, catalog, place, p, &p->cells);
 	return err;
+}
+
+/* The next @n descriptors. The cells of a new set are counted while they are in the cache. */
+static int cells_read(struct ipcshare__part *p, const unsigned char *descriptors, size_t n)
+{
+	size_t before = p->reader.n;
+	int err = ipcshare__reader_read(&p->reader, descriptors, n);
+
+	if (!err && !p->serial)
+		ipcshare__row_count(p->source.row, p->cells.ref + before, p->reader.n - before);
+	return err;
+}
+
+static int cells_new(struct ipcshare__part *p, bool recipe)
+{
+	const struct ipcshare__wire_blob *prefix = ipcshare__part_prefix(p);
+	int err = ipcshare__cells_alloc(&p->cells, &p->set->group->ctx->blocks, prefix->nbufs,
+					p->source.lazy, recipe);
+
+	if (!err)
+		ipcshare__reader_begin(&p->reader, p->source.catalog, place, p, &p->cells);
+	return err;
+}
+
+/* Cells that were made from what @asked says, if their regions are where they were; 1: there are none. */
+static int cells_recall(struct ipcshare__part *p, const struct ipcshare__recipe *asked)
+{
+	struct ipcshare__blocks *blocks = &p->set->group->ctx->blocks;
+	int err;
+
+	if (!ipcshare__cells_find(&p->cells, blocks, asked))
+		return 1;
+	pthread_mutex_lock(&p->set->lock);
+	err = ipcshare__row_recall(&p->source, p->cells.recipe);
+	pthread_mutex_unlock(&p->set->lock);
+	if (err)
+		ipcshare__cells_free(&p->cells, blocks);
+	else
+		ipcshare__reader_skip(&p->reader, &p->cells, asked->ndescriptors);
+	return err;
+}
+
+/* All descriptors are here, and they are few. */
+static int cells_by_recipe(struct ipcshare__part *p, const unsigned char *descriptors)
+{
+	struct ipcshare__recipe asked;
+	int err;
+
+	ipcshare__recipe_begin(&asked, ipcshare__part_prefix(p), descriptors);
+	err = cells_recall(p, &asked);
+	if (err <= 0)
+		return err;
+	err = cells_new(p, true);
+	if (err)
+		return err;
+	*p->cells.recipe = asked;
+	return cells_read(p, (unsigned char *)asked.descriptors, asked.ndescriptors);
+}
+
+/* The prefix is complete, and @n bytes of descriptors are here. */
+static int cells_begin(struct ipcshare__part *p, const unsigned char *descriptors, size_t n)
+{
+	const struct ipcshare__wire_blob *prefix = ipcshare__part_prefix(p);
+
+	return !p->serial && !p->source.lazy && ipcshare__recipe_worthwhile(prefix) &&
+			       n / sizeof(struct ipcshare__wire_descriptor) >= prefix->ndescriptors
+		       ? cells_by_recipe(p, descriptors)
+		       : cells_new(p, false);
 }
 
 /* @n bytes of the prefix, which are not all of it if @n is all there is. */
@@ -153,7 +216,7 @@ static int descriptors_take(struct ipcshare__part *p, const unsigned char *bytes
 	size_t here = n / sizeof(struct ipcshare__wire_descriptor);
 
 	p->taken += n;
-	return ipcshare__reader_read(&p->reader, bytes, here < left ? here : (size_t)left);
+	return cells_read(p, bytes, here < left ? here : (size_t)left);
 }
 
 void ipcshare__part_take(struct ipcshare__part *p, const void *bytes, size_t n)
@@ -170,6 +233,8 @@ void ipcshare__part_take(struct ipcshare__part *p, const void *bytes, size_t n)
 		err = prefix_take(p, bytes, most);
 		bytes = (const unsigned char *)bytes + most;
 		n -= most;
+		if (!err && p->taken == p->prefix_len)
+			err = cells_begin(p, bytes, n);
 	}
 	if (!err && n)
 		err = descriptors_take(p, bytes, n);

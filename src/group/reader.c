@@ -187,6 +187,13 @@ int ipcshare__reader_read(struct ipcshare__reader *r, const unsigned char *bytes
 	return err;
 }
 
+void ipcshare__reader_skip(struct ipcshare__reader *r, struct ipcshare__cells *cells, uint64_t n)
+{
+	r->cells = cells;
+	r->n = cells->n;
+	r->ndescriptors = n;
+}
+
 int ipcshare__reader_end(const struct ipcshare__reader *r)
 {
 	return r->n == r->cells->n

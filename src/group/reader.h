@@ -51,6 +51,8 @@ void ipcshare__reader_begin(struct ipcshare__reader *reader, const struct ipcsha
  * outside a region that the catalog has, or is one too many; or what @place returns.
  */
 int ipcshare__reader_read(struct ipcshare__reader *reader, const unsigned char *descriptors, size_t n);
+/* All of its @n descriptors are read: the cells were made before. */
+void ipcshare__reader_skip(struct ipcshare__reader *reader, struct ipcshare__cells *cells, uint64_t n);
 /* All cells must be filled now. */
 int ipcshare__reader_end(const struct ipcshare__reader *reader);
 

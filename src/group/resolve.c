@@ -236,12 +236,13 @@ static int describe_one(struct ipcshare__set *set, const struct ipcshare_buf *bu
 	int err;
 
 	*out = ipcshare__descriptor_special(IPCSHARE__EMPTY, 0, 0);
-	if (!buf->len || ipcshare__recent_describe(recents, buf->ptr, buf->len, out))
+	if (!buf->len || ipcshare__recent_describe(recents, IPCSHARE__RECENT_FEW, buf->ptr,
+						  buf->len, out))
 		return 0;
 	err = own_region(set, buf->ptr, buf->len, &r);
 	if (err)
 		return err;
-	ipcshare__recent_note(recents, buf->ptr, r);
+	ipcshare__recent_note(recents, IPCSHARE__RECENT_FEW, buf->ptr, r);
 	return ipcshare__describe_in(r, buf->ptr, buf->len, out);
 }
 
@@ -249,7 +250,7 @@ int ipcshare_describe(struct ipcshare_set *open, const struct ipcshare_buf *bufs
 		      struct ipcshare_descriptor *out)
 {
 	struct ipcshare__set *set = ipcshare__set_of(open);
-	struct ipcshare__recent recents[IPCSHARE__RECENT] = { { .length = 0 } };
+	struct ipcshare__recent recents[IPCSHARE__RECENT_FEW] = { { .length = 0 } };
 	int err = ipcshare__set_check(open, "set");
 
 	if (err)

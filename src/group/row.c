@@ -239,26 +239,81 @@ static void count(struct ipcshare__row *row, uint32_t ref, uint64_t by)
 	row->nidle += (uint32_t)!u->cells - (uint32_t)was_idle;
 }
 
-static bool same8(const uint32_t *refs, uint32_t ref)
+/* As long as regions are few: counted on the side, for increments of one place wait for each other. */
+#define FEW 64u
+static size_t few_count(struct ipcshare__row *row, const uint32_t *refs, size_t n)
 {
-	uint32_t differ = 0;
+	uint64_t counts[FEW] = { 0 };
+	size_t i = 0;
 
-	for (int k = 0; k < 8; k++)
-		differ |= refs[k] ^ ref;
-	return !differ;
+	for (uint32_t differ, any; i + 8 <= n; i += 8, refs += 8) {
+		differ = any = 0;
+		for (int k = 0; k < 8; k++) {
+			differ |= refs[k] ^ refs[0];
+			any |= refs[k];
+		}
+		if (any & IPCSHARE__NO_REGION)
+			break;
+		if (!differ)
+			counts[refs[0]] += 8;
+		else
+			for (int k = 0; k < 8; k++)
+				counts[refs[k]]++;
+	}
+	for (uint32_t ref = 0; ref < row->nused; ref++)
+		if (counts[ref])
+			count(row, ref, counts[ref]);
+	return i;
 }
 
-void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *c)
+void ipcshare__row_count(struct ipcshare__row *row, const uint32_t *refs, size_t n)
 {
-	for (size_t i = 0, from; i < c->n;) { /* mostly many in one region */
-		uint32_t ref = c->ref[from = i];
-
-		while (i + 8 <= c->n && same8(c->ref + i, ref))
-			i += 8;
-		while (i < c->n && c->ref[i] == ref)
-			i++;
-		count(row, ref, i - from);
+	for (size_t i = 0; i < n;) {
+		if (row->nused <= FEW)
+			i += few_count(row, refs + i, n - i);
+		for (size_t end = i + 8; i < n && i < end; i++)
+			count(row, refs[i], 1);
 	}
+}
+
+void ipcshare__row_remember(struct ipcshare__row *row)
+{
+	struct ipcshare__recipe *recipe = row->cells.recipe;
+
+	if (!recipe || row->failed || row->nused > IPCSHARE__RECIPE_MOST)
+		return;
+	for (uint32_t i = 0; i < row->nused; i++) {
+		const struct ipcshare__used *u = &row->used[i];
+
+		if (!u->base)
+			return;
+		recipe->regions[i] = (struct ipcshare__ingredient){
+			u->region, u->generation, u->length, u->cells, u->base,
+		};
+	}
+	recipe->nregions = row->nused;
+	row->cells.room.tag = ipcshare__recipe_tag(recipe);
+}
+
+int ipcshare__row_recall(struct ipcshare__row_source *s, const struct ipcshare__recipe *recipe)
+{
+	for (uint32_t i = 0; i < recipe->nregions; i++) {
+		const struct ipcshare__ingredient *was = &recipe->regions[i];
+		const struct ipcshare__known *known = ipcshare__catalog_find(s->catalog, was->region);
+		struct ipcshare__placed to;
+		int err;
+
+		if (!known || known->generation != was->generation || known->length != was->length)
+			return 1;
+		err = ipcshare__row_place(s, was->region, &to);
+		if (err)
+			return err;
+		if (to.ref != i || to.base != was->base)
+			return 1;
+	}
+	for (uint32_t i = 0; i < recipe->nregions; i++)
+		count(s->row, i, recipe->regions[i].cells);
+	return 0;
 }
 
 void ipcshare__row_swap(struct ipcshare__row *row, const uint32_t *indices,
@@ -266,6 +321,7 @@ void ipcshare__row_swap(struct ipcshare__row *row, const uint32_t *indices,
 {
 	struct ipcshare__cells *mine = &row->cells;
 
+	mine->room.tag = 0; /* they are no longer what the recipe says */
 	for (size_t k = 0; k < c->n; k++) {
 		size_t i = indices[k], len = mine->len[i];
 		uint32_t ref = mine->ref[i];

@@ -8,6 +8,7 @@
 
 #include "group/describe.h"
 #include "group/reader.h"
+#include "group/recipe.h"
 
 /* An allocation of the rank, as the set uses it. */
 struct ipcshare__used {
@@ -72,8 +73,15 @@ int ipcshare__row_map(struct ipcshare__row_source *source, int *failed);
 /* Offsets to pointers. Return: the first cell whose region can't be used here, or cells->n */
 size_t ipcshare__row_settle(struct ipcshare__row *row, struct ipcshare__cells *cells);
 
-/* Count new cells in. */
-void ipcshare__row_count(struct ipcshare__row *row, const struct ipcshare__cells *cells);
+/* @n more cells lie in regions of these places. */
+void ipcshare__row_count(struct ipcshare__row *row, const uint32_t *refs, size_t n);
+/* The row is complete: its cells can be had again for their recipe, if they have one and all can be used. */
+void ipcshare__row_remember(struct ipcshare__row *row);
+/*
+ * Cells that were made before are to be the fresh row's: 0 if their regions, which it holds from then on, are where
+ * they were, and are counted; 1 if not; or what ipcshare__row_place() returns.
+ */
+int ipcshare__row_recall(struct ipcshare__row_source *source, const struct ipcshare__recipe *recipe);
 /* Exchange @cells for cells indices[] of the row; twice is as never. Counts. */
 void ipcshare__row_swap(struct ipcshare__row *row, const uint32_t *indices,
 			struct ipcshare__cells *cells);

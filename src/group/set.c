@@ -112,7 +112,7 @@ static int row_end(struct ipcshare__set *set, struct ipcshare__part *part,
 		return err;
 	row->cells = part->cells;
 	part->cells = (struct ipcshare__cells){ .n = 0 };
-	ipcshare__row_count(row, &row->cells);
+	ipcshare__row_remember(row);
 	set->failures += ipcshare__row_failures(row);
 	set->open_rows[part->rank] =
 		(struct ipcshare_row){ row->cells.ptr, row->cells.len, row->cells.n };

@@ -35,6 +35,45 @@ static struct ipcshare__wire_descriptor buffer_look(struct ipcshare_share *s,
 	return d;
 }
 
+/* How many buffers, of the @n that follow @last, have its length and @stride to the one before. */
+static size_t evenly_spaced(const struct ipcshare_buf *last, size_t n, uint64_t stride)
+{
+	uintptr_t at = (uintptr_t)last->ptr + stride;
+	size_t k = 0;
+
+	for (uint64_t differ = 0; k + 4 <= n; k += 4) {
+#pragma GCC unroll 4
+		for (size_t j = 1; j <= 4; j++, at += stride)
+			differ |= ((uintptr_t)last[k + j].ptr ^ at) | (last[k + j].len ^ last->len);
+		if (!differ)
+			continue;
+		at -= 4 * stride;
+		break;
+	}
+	for (; k < n && (uintptr_t)last[k + 1].ptr == at && last[k + 1].len == last->len; k++)
+		at += stride;
+	return k;
+}
+
+/* The run that ends with @last goes on for some of the @n behind it, in the same region: for how many? */
+static size_t run_extend(struct ipcshare_share *s, const struct ipcshare_buf *last, size_t n,
+			 struct ipcshare__blob_writer *w)
+{
+	const struct ipcshare__recent *r =
+		ipcshare__recent_of(s->describer.recent, IPCSHARE__RECENT, last->ptr);
+	uintptr_t offset = (uintptr_t)last->ptr - r->base;
+	uint64_t room = ipcshare__blob_run_room(w), here;
+
+	if (!n || !room || !evenly_spaced(last, 1, w->stride) || offset >= r->length ||
+	    last->len > r->length - offset)
+		return 0;
+	here = (r->length - offset - last->len) / w->stride;
+	room = room < here ? room : here;
+	n = evenly_spaced(last, n < room ? n : (size_t)room, w->stride);
+	ipcshare__blob_run_add(w, n);
+	return n;
+}
+
 static void buffers_add(struct ipcshare_share *s, const struct ipcshare_buf *bufs, size_t n,
 			struct ipcshare__blob_writer *writer)
 {
@@ -43,10 +82,13 @@ static void buffers_add(struct ipcshare_share *s, const struct ipcshare_buf *buf
 	for (size_t i = 0; i < n; i++) {
 		struct ipcshare__wire_descriptor d;
 
-		if (!bufs[i].len || !ipcshare__recent_describe(s->describer.recent, bufs[i].ptr,
-							       bufs[i].len, &d))
+		if (!bufs[i].len || !ipcshare__recent_describe(s->describer.recent,
+						  IPCSHARE__RECENT, bufs[i].ptr,
+						  bufs[i].len, &d))
 			d = buffer_look(s, &bufs[i], i);
 		ipcshare__blob_add(&w, d);
+		if (w.run)
+			i += run_extend(s, &bufs[i], n - i - 1, &w);
 	}
 	*writer = w;
 	if (s->bad.status)

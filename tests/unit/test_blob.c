@@ -89,7 +89,7 @@ static int take(const void *bytes, size_t pieces, struct ipcshare__catalog *cata
 	free(prefix);
 	if (err)
 		return err;
-	REQUIRE_OK(ipcshare__cells_alloc(out, &blocks, head.nbufs, false));
+	REQUIRE_OK(ipcshare__cells_alloc(out, &blocks, head.nbufs, false, false));
 	ipcshare__reader_begin(&reader, catalog, place, NULL, out);
 	for (uint32_t done = 0; done < head.ndescriptors && !err; done += pieces) {
 		if (pieces > head.ndescriptors - done)

@@ -11,6 +11,7 @@
 #endif
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
+#define BEHIND 64 /* in whole pages there is room for what the library notes of a kept block */
 
 static struct ipcshare__blocks blocks;
 static struct test_resources before;
@@ -29,7 +30,7 @@ static void close_blocks(void)
 
 static struct ipcshare__block get(size_t len)
 {
-	struct ipcshare__block b = { NULL, 0 };
+	struct ipcshare__block b = { .at = NULL };
 
 	REQUIRE_OK(ipcshare__block_get(&blocks, len, &b));
 	REQUIRE(b.size >= len, "%zu bytes for %zu", b.size, len);
@@ -74,7 +75,7 @@ static void every_page_is_there_at_once(void)
 
 static void one_that_is_given_back_is_used_again(void)
 {
-	struct ipcshare__block a = get(MIB), b;
+	struct ipcshare__block a = get(MIB - BEHIND), b;
 	void *at = a.at;
 
 	ipcshare__block_put(&blocks, &a);
@@ -97,7 +98,7 @@ static void no_more_is_kept_than_the_bound(void)
 	struct ipcshare__block b[5], large = get(9 * MIB);
 
 	for (size_t i = 0; i < 5; i++)
-		b[i] = get(2 * MIB);
+		b[i] = get(2 * MIB - BEHIND);
 	for (size_t i = 0; i < 5; i++)
 		ipcshare__block_put(&blocks, &b[i]);
 	CHECK_INT(blocks.bytes, 8 * MIB);
@@ -117,9 +118,44 @@ static void trimming_gives_all_of_it_back(void)
 	CHECK_NOTHING_LEAKED(&before);
 }
 
+static void what_is_in_one_is_found_by_its_tag(void)
+{
+	struct ipcshare__block a = get(MIB - BEHIND), b, small = get(KIB);
+	void *at = a.at;
+
+	memset(a.at, 3, MIB - BEHIND);
+	a.tag = 77;
+	small.tag = 78;
+	ipcshare__block_put(&blocks, &small);
+	b = get(MIB - BEHIND);
+	ipcshare__block_put(&blocks, &a);
+	ipcshare__block_put(&blocks, &b); /* a newer one, without */
+	CHECK(!ipcshare__block_find(&blocks, 78, &a), "small ones are not kept");
+	REQUIRE(ipcshare__block_find(&blocks, 77, &a), "it is kept");
+	CHECK_PTR(a.at, at);
+	CHECK_BYTES(a.at, 3, MIB - BEHIND);
+	CHECK_INT(blocks.bytes, MIB);
+	CHECK(!ipcshare__block_find(&blocks, 77, &b), "there was one");
+	ipcshare__block_put(&blocks, &a);
+	ipcshare__blocks_trim(&blocks);
+	CHECK(!ipcshare__block_find(&blocks, 77, &b), "it was given back");
+}
+
+static void a_block_that_is_used_for_something_else_has_no_tag(void)
+{
+	struct ipcshare__block a = get(MIB - BEHIND), b;
+
+	a.tag = 77;
+	ipcshare__block_put(&blocks, &a);
+	a = get(MIB - BEHIND);
+	CHECK_INT(a.tag, 0);
+	ipcshare__block_put(&blocks, &a);
+	CHECK(!ipcshare__block_find(&blocks, 77, &b), "it is something else now");
+}
+
 static void more_than_there_is_is_refused(void)
 {
-	struct ipcshare__block b = { (void *)16, 3 };
+	struct ipcshare__block b = { .at = (void *)16, .size = 3 };
 
 	CHECK_INT(ipcshare__block_get(&blocks, PTRDIFF_MAX, &b), IPCSHARE_ERR_NO_MEMORY);
 	CHECK_INT(ipcshare__block_get(&blocks, (size_t)1 << 47, &b), IPCSHARE_ERR_NO_MEMORY);
@@ -132,4 +168,6 @@ TEST_SUITE(blocks, open_blocks, close_blocks,
 	TEST(one_that_is_given_back_is_used_again),
 	TEST(no_more_is_kept_than_the_bound),
 	TEST(trimming_gives_all_of_it_back),
+	TEST(what_is_in_one_is_found_by_its_tag),
+	TEST(a_block_that_is_used_for_something_else_has_no_tag),
 	TEST(more_than_there_is_is_refused));
