@@ -66,7 +66,8 @@ static void exchange_begin(struct ipcshare_group *g, struct attempt *a)
 static int give_up(struct ipcshare_group *g, int status)
 {
 	g->broken = status;
-	g->page->because_of = ipcshare_last_error()->rank;
+	g->broken_by = ipcshare_last_error()->rank;
+	g->page->because_of = g->broken_by;
 	/* Pairs with the acquire load in look_for_quitters(). */
 	__atomic_store_n(&g->page->gave_up, status, __ATOMIC_RELEASE);
 	ipcshare__board_wake(g);
@@ -111,9 +112,10 @@ int ipcshare__exchange_quit(struct ipcshare_group *g, int status)
 
 static int exchange_refuse(const struct ipcshare_group *g)
 {
-	return ipcshare__fail(g->broken, "exchange", "free or abandon the group, and make a new one",
-			      "an exchange of this group failed before: %s",
-			      ipcshare_strerror(g->broken));
+	ipcshare__fail(g->broken, "exchange", "free or abandon the group, and make a new one",
+		       "an exchange of this group failed before: %s", ipcshare_strerror(g->broken));
+	ipcshare__fail_at(g->broken_by, -1);
+	return g->broken;
 }
 
 int ipcshare__exchange_post(struct ipcshare_group *g)

@@ -24,6 +24,7 @@ struct ipcshare_group {
 	struct ipcshare_bootstrap bootstrap;
 	int rank, size;
 	int broken; /* status of the exchange that failed: peers can't be waited for any more */
+	int broken_by; /* the rank it failed on or with, -1: not known */
 	uint64_t round; /* of the exchange we are in, or left last */
 	struct ipcshare__front front; /* for the next slot */
 	size_t front_used; /* bytes of it */

@@ -104,6 +104,34 @@ static void a_rank_killed_inside_a_share_is_named_too(void)
 	test_ranks_with(&o);
 }
 
+#define REFUSED_ROUNDS 4 /* of a share that is refused: in the last one all have let go */
+
+static void outlives_one_behind_a_verdict(struct test_rank *me, void *arg)
+{
+	struct rounds rounds = { .special = REFUSED_ROUNDS, .before_post = dies };
+	struct ipcshare_buf bad = { &rounds, 1 };
+	struct ipcshare_set *set;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	rounds_watch(me->rank == 1 ? &rounds : NULL);
+	CHECK_FAILS(ipcshare_share(t.group, &bad, 1, IPCSHARE_ALL_OR_NOTHING, &set),
+		    IPCSHARE_ERR_NOT_SHAREABLE);
+	check_death_is_named(&t);
+	team_leave(&t);
+}
+
+/* The share had its verdict, and the round that came to nothing could not be its result. */
+static void a_death_that_a_call_could_not_tell_is_named_by_the_next(void)
+{
+	struct test_ranks o = {
+		.nranks = 3, .fn = outlives_one_behind_a_verdict, .dies = 1u << 1,
+	};
+
+	test_ranks_with(&o);
+}
+
 /* ---- In the creation of a group, over the bootstrap ---- */
 
 /* One around another that does something more before its last use, when the peers are known. */
@@ -262,6 +290,7 @@ static void an_exchange_before_the_one_that_failed_is_complete(void)
 TEST_SUITE(group_death, NULL, NULL,
 	TEST(a_killed_rank_is_named_within_two_seconds),
 	TEST(a_rank_killed_inside_a_share_is_named_too),
+	TEST(a_death_that_a_call_could_not_tell_is_named_by_the_next),
 	TEST(a_callback_that_ticks_slowly_sees_a_death_as_soon),
 	TEST(a_rank_that_died_before_the_group_is_a_timeout),
 	TEST(an_exchange_that_the_dead_completed_is_complete),
