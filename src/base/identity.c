@@ -224,6 +224,25 @@ int ipcshare__caller_is(const struct ipcshare__caller *caller, const struct ipcs
 	       start_time(caller->pid) == id->proc && !ipcshare__pidfd_ended(caller->pidfd);
 }
 
+int ipcshare__identity_watch(const struct ipcshare__identity *id, int *ended)
+{
+	struct ipcshare__caller process = { .pid = (int)id->pid };
+
+	*ended = 0;
+	if (own_pidns() != id->pidns)
+		return -1;
+	process.pidfd = (int)syscall(SYS_pidfd_open, process.pid, 0);
+	if (process.pidfd < 0) {
+		*ended = errno == ESRCH;
+		return -1;
+	}
+	process.inode = pidfd_inode(process.pidfd);
+	*ended = !ipcshare__caller_is(&process, id); /* another one has its pid */
+	if (*ended)
+		ipcshare__caller_close(&process);
+	return process.pidfd;
+}
+
 int ipcshare__pidfd_ended(int pidfd)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -96,13 +97,25 @@ static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hel
 			return err;
 		}
 		g->members[r].identity = all[r].identity;
-		if (!ipcshare__identity_same(&all[r].identity, &g->ctx->identity))
-			g->others[g->nothers++] = all[r].identity;
+		if (ipcshare__identity_same(&all[r].identity, &g->ctx->identity))
+			continue;
+		g->others[g->nothers++] = all[r].identity;
+		g->members[r].pidfd = ipcshare__identity_watch(&all[r].identity, &g->members[r].ended);
 	}
 	return 0;
 }
 
 /* ---- Peers ---- */
+
+/* All have met, or will not: from now on it is by its peer that we see a process end. */
+static void watch_end(struct ipcshare_group *g)
+{
+	for (int r = 0; r < g->size; r++) {
+		if (g->members[r].pidfd >= 0)
+			close(g->members[r].pidfd);
+		g->members[r].pidfd = -1;
+	}
+}
 
 /* Importing its control page proves that we reach the rank, and that it lets us in. */
 static int peer_meet(struct ipcshare_group *g, int rank, const char *key)
@@ -119,6 +132,7 @@ static int peers_meet(struct ipcshare_group *g, const struct ipcshare__wire_hell
 		int err = r == g->rank ? 0 : peer_meet(g, r, all[r].control_key);
 
 		if (err) {
+			g->unmet = r;
 			ipcshare__fail_at(r, -1);
 			return err;
 		}
@@ -177,6 +191,9 @@ static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
 		group_delete(g);
 		return NULL;
 	}
+	for (int r = 0; r < b->nranks; r++)
+		g->members[r].pidfd = -1;
+	g->unmet = -1;
 	g->ctx = ctx;
 	g->bootstrap = *b;
 	g->rank = b->rank;
@@ -266,6 +283,7 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 		err = ipcshare__handle_add(g, IPCSHARE__HANDLE_GROUP);
 	IPCSHARE__POINT("group.made");
 	err = group_meet(g, err, key, all);
+	watch_end(g);
 	free(all);
 	if (err) {
 		struct ipcshare_error why = *ipcshare_last_error();

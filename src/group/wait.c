@@ -152,14 +152,18 @@ int ipcshare__wait_unfinished(const struct ipcshare_group *group)
 	return 0;
 }
 
+/* While the group is created there may be no peer yet. */
+static bool has_ended(const struct ipcshare__member *m)
+{
+	return m->ended || ipcshare__pidfd_ended(m->peer ? m->peer->owner.pidfd : m->pidfd);
+}
+
 static int look_for_dead(struct ipcshare_wait *wait, uint64_t now)
 {
 	const struct ipcshare_group *group = wait->group;
 
 	for (int r = 0; r < group->size; r++) {
-		const struct ipcshare__peer *peer = group->members[r].peer;
-
-		if (!peer || !ipcshare__pidfd_ended(peer->owner.pidfd))
+		if (!has_ended(&group->members[r]))
 			continue;
 		if (ipcshare__wait_has_entered(group, r) && still_heard(wait, now))
 			continue;
@@ -182,6 +186,8 @@ static int timed_out(const struct ipcshare_wait *wait)
 		if (control_of(group, r) && !ipcshare__wait_has_entered(group, r))
 			late = r;
 	}
+	if (group && late < 0)
+		late = group->unmet;
 	ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
 		       "does every rank make the same collective calls? IPCSHARE_TIMEOUT sets the "
 		       "deadline",

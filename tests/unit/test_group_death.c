@@ -134,10 +134,10 @@ static void a_death_that_a_call_could_not_tell_is_named_by_the_next(void)
 
 /* ---- In the creation of a group, over the bootstrap ---- */
 
-/* One around another that does something more before its last use, when the peers are known. */
+/* One around another that does something more before one of its uses. */
 struct around {
 	struct ipcshare_bootstrap inner;
-	int use;
+	int use, special;
 	int (*before)(struct ipcshare_wait *wait);
 };
 
@@ -145,7 +145,7 @@ static int around_gather(void *arg, struct ipcshare_wait *wait, const void *mine
 			 void *all)
 {
 	struct around *a = arg;
-	int err = ++a->use == TEAM_CREATE ? a->before(wait) : 0;
+	int err = ++a->use == a->special ? a->before(wait) : 0;
 
 	return err ? err : a->inner.allgather(a->inner.arg, wait, mine, len, all);
 }
@@ -170,13 +170,12 @@ static int ticks_slowly(struct ipcshare_wait *wait)
 
 static void outlives_another_slowly(struct test_rank *me, void *arg)
 {
-	struct around a = { me->bootstrap, 0, me->rank ? killed : ticks_slowly };
+	struct around a = { me->bootstrap, 0, *(int *)arg, me->rank ? killed : ticks_slowly };
 	struct ipcshare_bootstrap b = me->bootstrap;
 	struct ipcshare_group *group = untouched;
 	struct ipcshare_ctx *ctx = team_open(0);
 	uint64_t start = ipcshare__now_ns();
 
-	(void)arg;
 	b.arg = &a;
 	b.allgather = around_gather;
 	b.release = NULL;
@@ -187,11 +186,16 @@ static void outlives_another_slowly(struct test_rank *me, void *arg)
 	CHECK_STATUS(ipcshare_close(ctx), 0);
 }
 
+/* From its hello on the process is known. */
 static void a_callback_that_ticks_slowly_sees_a_death_as_soon(void)
 {
-	struct test_ranks o = { .nranks = 2, .fn = outlives_another_slowly, .dies = 1u << 1 };
+	int use = 2;
+	struct test_ranks o = {
+		.nranks = 2, .fn = outlives_another_slowly, .arg = &use, .dies = 1u << 1,
+	};
 
-	test_ranks_with(&o);
+	for (; use <= TEAM_CREATE; use++)
+		test_ranks_with(&o);
 }
 
 static void waits_for_the_dead(struct test_rank *me, void *arg)
