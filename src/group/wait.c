@@ -176,25 +176,41 @@ static int look_for_dead(struct ipcshare_wait *wait, uint64_t now)
 	return 0;
 }
 
+/* Whoever stands is what the others wait for, also those that come late; -1: nobody that we see. */
+static int find_stopped(const struct ipcshare_group *group)
+{
+	for (int r = 0; r < group->size; r++)
+		if (r != group->rank && ipcshare__identity_stopped(&group->members[r].identity))
+			return r;
+	return -1;
+}
+
 /* Who has not even entered the exchange that we wait in? */
+static int find_late(const struct ipcshare_group *group)
+{
+	for (int r = 0; r < group->size; r++)
+		if (control_of(group, r) && !ipcshare__wait_has_entered(group, r))
+			return r;
+	return group->unmet;
+}
+
 static int timed_out(const struct ipcshare_wait *wait)
 {
-	const struct ipcshare_group *group = wait->group;
-	int late = -1;
+	int stopped = wait->group ? find_stopped(wait->group) : -1;
+	int late = wait->group ? find_late(wait->group) : -1;
 
-	for (int r = 0; group && r < group->size && late < 0; r++) {
-		if (control_of(group, r) && !ipcshare__wait_has_entered(group, r))
-			late = r;
-	}
-	if (group && late < 0)
-		late = group->unmet;
-	ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
-		       "does every rank make the same collective calls? IPCSHARE_TIMEOUT sets the "
-		       "deadline",
-		       late < 0 ? "%u ms have passed, and no rank is known to be late"
-				: "%u ms have passed, and the rank has not come to this call",
-		       wait->timeout_ms);
-	ipcshare__fail_at(late, -1);
+	if (stopped >= 0)
+		ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange", "let it go on (SIGCONT), or leave the group",
+			       "%u ms have passed, and process %u is stopped", wait->timeout_ms,
+			       wait->group->members[stopped].identity.tgid);
+	else
+		ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
+			       "does every rank make the same collective calls? IPCSHARE_TIMEOUT sets the "
+			       "deadline",
+			       late < 0 ? "%u ms have passed, and no rank is known to be late"
+					: "%u ms have passed, and the rank has not come to this call",
+			       wait->timeout_ms);
+	ipcshare__fail_at(stopped >= 0 ? stopped : late, -1);
 	return IPCSHARE_ERR_TIMEOUT;
 }
 

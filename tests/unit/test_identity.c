@@ -358,6 +358,22 @@ static void a_process_of_another_pid_namespace_can_not_be_watched(void)
 	CHECK_INT(watch(&id, 0), -1);
 }
 
+static void a_process_that_stands_is_seen_to(void)
+{
+	struct test_child *c = test_child(sends_its_identities, NULL);
+	struct two ids;
+
+	test_recv(c->channel, &ids, sizeof(ids));
+	CHECK_INT(ipcshare__identity_stopped(&ids.by_auto), 0);
+	test_child_stop(c);
+	CHECK_INT(ipcshare__identity_stopped(&ids.by_auto), 1);
+	ids.by_auto.pidns++;
+	CHECK_INT(ipcshare__identity_stopped(&ids.by_auto), 0);
+	ids.by_auto.pidns--;
+	test_child_kill(c);
+	CHECK_INT(ipcshare__identity_stopped(&ids.by_auto), 0);
+}
+
 TEST_SUITE(identity, NULL, NULL,
 	TEST(an_identity_says_who_we_are),
 	TEST(identities_are_the_same_every_time),
@@ -373,4 +389,5 @@ TEST_SUITE(identity, NULL, NULL,
 	TEST(no_pidfd_never_ends),
 	TEST(a_process_is_watched_by_its_identity),
 	TEST(whoever_has_its_pid_now_is_not_taken_for_it),
-	TEST(a_process_of_another_pid_namespace_can_not_be_watched));
+	TEST(a_process_of_another_pid_namespace_can_not_be_watched),
+	TEST(a_process_that_stands_is_seen_to));
