@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/point.h"
@@ -15,7 +17,7 @@ extern const char *const __stop_ipcshare_points[] __attribute__((visibility("hid
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* brokers come to points, too */
 static _Atomic int now;
 static struct point_record *watching;
-static struct point_place target; /* .point NULL: none */
+static struct point_place target; /* .point NULL: none; .nth that are still to come */
 static int fate;
 static _Atomic uint64_t *struck;
 
@@ -47,16 +49,21 @@ static int is_at(const struct point_place *place, const char *point, int step)
 	return place->step == step && !strcmp(place->point, point);
 }
 
+static int is_broker(void)
+{
+	return (pid_t)syscall(SYS_gettid) != getpid();
+}
+
 static void note(struct point_record *r, const char *point, int step)
 {
 	size_t n = atomic_load(&r->n);
+	int nth = 1;
 
 	for (size_t i = 0; i < n; i++)
-		if (is_at(&r->places[i], point, step))
-			return;
-	if (n == POINT_PLACES)
+		nth += is_at(&r->places[i], point, step);
+	if (n == POINT_PLACES || (nth > 1 && is_broker()))
 		return; /* whoever reads it finds that it is full */
-	r->places[n] = (struct point_place){ point, step };
+	r->places[n] = (struct point_place){ point, step, nth };
 	atomic_store(&r->n, n + 1);
 }
 
@@ -75,7 +82,7 @@ void ipcshare__point(const char *point)
 	pthread_mutex_lock(&lock);
 	if (watching)
 		note(watching, point, step);
-	if (target.point && is_at(&target, point, step))
+	if (target.point && is_at(&target, point, step) && --target.nth == 0)
 		strike();
 	pthread_mutex_unlock(&lock);
 }

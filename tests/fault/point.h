@@ -7,13 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A point as it is met in a step of a workload. */
+/* A point as it is met in a step of a workload, for the nth time there. */
 struct point_place {
 	const char *point;
-	int step;
+	int step, nth;
 };
 
-/* The places that a process has come to, each once, in order. In memory that others see. */
+/*
+ * The places that a process has come to, in order; in memory that others see. Of a broker's, which comes when
+ * others ask, only the first in each step: the rest may come in the next one.
+ */
 #define POINT_PLACES 2000
 struct point_record {
 	_Atomic size_t n;
