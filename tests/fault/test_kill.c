@@ -178,67 +178,56 @@ static void lives(struct test_rank *me, void *arg)
 
 /* ---- What came of all ---- */
 
-struct column {
-	int cases, at_once, later, unnamed, silent;
-	uint64_t worst_ns;
-};
-
 struct line {
 	const char *point;
-	struct column killed, stopped;
+	int cases;
+	int at_once, later; /* the others were told in the call it was struck in, or in the next */
+	int silent; /* it had nothing more to say, nor had they to ask */
+	int unnamed;
+	uint64_t worst_ns; /* until all were told */
 };
 
-static void count(struct column *c, const struct scene *s)
+static void count(struct line *l, const struct scene *s)
 {
 	const struct verdict *v = &s->verdicts[s->victim ? 0 : 1];
 
-	c->cases++;
-	c->at_once += v->status && v->step == s->place.step;
-	c->later += v->status && v->step != s->place.step;
-	c->unnamed += v->status && v->rank != s->victim;
-	c->silent += !v->status;
+	l->cases++;
+	l->at_once += v->status && v->step == s->place.step;
+	l->later += v->status && v->step != s->place.step;
+	l->silent += !v->status;
+	l->unnamed += v->status && v->rank != s->victim;
 	for (int r = 0; r < LIFE_RANKS; r++)
 		if (r != s->victim && s->verdicts[r].status &&
-		    s->verdicts[r].ns - s->struck_ns > c->worst_ns)
-			c->worst_ns = s->verdicts[r].ns - s->struck_ns;
+		    s->verdicts[r].ns - s->struck_ns > l->worst_ns)
+			l->worst_ns = s->verdicts[r].ns - s->struck_ns;
 }
 
-static void add(struct column *sum, const struct column *c)
+static void add(struct line *sum, const struct line *l)
 {
-	sum->cases += c->cases;
-	sum->at_once += c->at_once;
-	sum->later += c->later;
-	sum->unnamed += c->unnamed;
-	sum->silent += c->silent;
-	sum->worst_ns = c->worst_ns > sum->worst_ns ? c->worst_ns : sum->worst_ns;
+	sum->cases += l->cases;
+	sum->at_once += l->at_once;
+	sum->later += l->later;
+	sum->silent += l->silent;
+	sum->unnamed += l->unnamed;
+	sum->worst_ns = l->worst_ns > sum->worst_ns ? l->worst_ns : sum->worst_ns;
 }
 
-static void print_column(const struct column *c)
+static void print_line(const struct line *l)
 {
-	printf(" |%5d%6d%6d%6d%6d%7ju", c->cases, c->at_once, c->later, c->unnamed, c->silent,
-	       (uintmax_t)(c->worst_ns / MS));
+	printf("    %-20s%7d%9d%11d%9d%9d%9ju\n", l->point, l->cases, l->at_once, l->later, l->silent,
+	       l->unnamed, (uintmax_t)(l->worst_ns / MS));
 }
 
-static void print_line(const char *name, const struct line *l)
+static void print(const char *fate, const struct line *lines, size_t n)
 {
-	printf("    %-20s", name);
-	print_column(&l->killed);
-	print_column(&l->stopped);
-	putchar('\n');
-}
+	struct line all = { .point = "all" };
 
-static void print(const struct line *lines, size_t n)
-{
-	static const char *const titles = " | cases  once  next no-id  none  ms max";
-	struct line all = { .point = NULL };
-
-	printf("\n    %-20s | killed%30s | stopped\n    %-20s%s%s\n", "", "", "point", titles, titles);
+	printf("\n    %-20s  cases  at once  next call  nothing  unnamed  ms most\n", fate);
 	for (size_t i = 0; i < n; i++) {
-		print_line(lines[i].point, &lines[i]);
-		add(&all.killed, &lines[i].killed);
-		add(&all.stopped, &lines[i].stopped);
+		print_line(&lines[i]);
+		add(&all, &lines[i]);
 	}
-	print_line("all", &all);
+	print_line(&all);
 }
 
 /* ---- The sweep ---- */
@@ -327,12 +316,9 @@ static void strike_all(int victim, int signal, const struct point_place *places,
 			scene_set(&scenes[t], victim, signal, places[i + (size_t)t]);
 			team[t] = test_child(strike, &scenes[t]);
 		}
-		for (int t = 0; t < some; t++) {
-			struct line *l = line_of(scenes[t].place.point);
-
+		for (int t = 0; t < some; t++)
 			if (test_child_join(team[t]))
-				count(signal == SIGKILL ? &l->killed : &l->stopped, &scenes[t]);
-		}
+				count(line_of(scenes[t].place.point), &scenes[t]);
 	}
 }
 
@@ -395,13 +381,13 @@ static void survivors_of_a_kill_are_told_who_and_go_on(void)
 {
 	sweep(1, SIGKILL, is_in_a_step, 1);
 	sweep(0, SIGKILL, is_first, 1);
-	print(lines, nlines);
+	print("killed at", lines, nlines);
 }
 
 static void a_stopped_rank_is_left_behind_and_finds_out(void)
 {
 	sweep(1, SIGSTOP, is_first_or_last, TEAMS);
-	print(lines, nlines);
+	print("stopped at", lines, nlines);
 }
 
 TEST_SUITE(kill, make_scenes, end_scenes,
