@@ -38,20 +38,28 @@ static int read_file(const char *path, char *text, size_t len)
 	return 0;
 }
 
-/* Field 22 of /proc/PID/stat: clock ticks since boot; 0 if it can't be read. */
-static uint64_t start_time(int pid)
+#define STAT 1024 /* bytes of /proc/PID/stat */
+
+/* From the blank before a field of /proc/PID/stat on, from the third; NULL if it can't be read. */
+static const char *stat_field(int pid, int wanted, char text[STAT])
 {
-	char path[32], text[1024], *p;
-	int field = 2;
+	char path[32], *p;
 
 	snprintf(path, sizeof(path), pid ? "/proc/%d/stat" : "/proc/self/stat", pid);
-	if (read_file(path, text, sizeof(text)))
-		return 0;
+	if (read_file(path, text, STAT))
+		return NULL;
 	p = strrchr(text, ')'); /* field 2, the name, may hold anything */
-	while (p && field < 22) {
+	for (int field = 2; p && field < wanted; field++)
 		p = strchr(p + 1, ' ');
-		field++;
-	}
+	return p;
+}
+
+/* Clock ticks since boot; 0 if it can't be read. */
+static uint64_t start_time(int pid)
+{
+	char text[STAT];
+	const char *p = stat_field(pid, 22, text);
+
 	return p ? strtoull(p, NULL, 10) : 0;
 }
 
@@ -222,6 +230,33 @@ int ipcshare__caller_is(const struct ipcshare__caller *caller, const struct ipcs
 	/* If the pidfd's process still lives, the start time just read under its pid is its own. */
 	return caller->pid > 0 && (uint32_t)caller->pid == id->pid && own_pidns() == id->pidns &&
 	       start_time(caller->pid) == id->proc && !ipcshare__pidfd_ended(caller->pidfd);
+}
+
+int ipcshare__identity_watch(const struct ipcshare__identity *id, int *ended)
+{
+	struct ipcshare__caller process = { .pid = (int)id->pid };
+
+	*ended = 0;
+	if (own_pidns() != id->pidns)
+		return -1;
+	process.pidfd = (int)syscall(SYS_pidfd_open, process.pid, 0);
+	if (process.pidfd < 0) {
+		*ended = errno == ESRCH;
+		return -1;
+	}
+	process.inode = pidfd_inode(process.pidfd);
+	*ended = !ipcshare__caller_is(&process, id); /* another one has its pid */
+	if (*ended)
+		ipcshare__caller_close(&process);
+	return process.pidfd;
+}
+
+int ipcshare__identity_stopped(const struct ipcshare__identity *id)
+{
+	char text[STAT];
+	const char *state = own_pidns() == id->pidns ? stat_field((int)id->pid, 3, text) : NULL;
+
+	return state && (state[1] == 'T' || state[1] == 't');
 }
 
 int ipcshare__pidfd_ended(int pidfd)

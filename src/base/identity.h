@@ -39,6 +39,15 @@ void ipcshare__caller_close(struct ipcshare__caller *caller);
 /* Not 0 if the caller is the process that @id names. */
 int ipcshare__caller_is(const struct ipcshare__caller *caller, const struct ipcshare__identity *id);
 
+/*
+ * A pidfd on the process that @id names, to see its end by; the caller's to close. -1: there is no such
+ * process any more, and *@ended is 1; or it can't be told from here, and that is 0.
+ */
+int ipcshare__identity_watch(const struct ipcshare__identity *id, int *ended);
+
+/* Not 0 if the process stands, by a signal or for a debugger; 0 also if it can't be told from here. */
+int ipcshare__identity_stopped(const struct ipcshare__identity *id);
+
 /* Not 0 once the process of a pidfd has ended; 0 for pidfd -1. */
 int ipcshare__pidfd_ended(int pidfd);
 

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/point.h"
 #include "group/board.h"
 #include "group/wait.h"
 
@@ -65,7 +66,8 @@ static void exchange_begin(struct ipcshare_group *g, struct attempt *a)
 static int give_up(struct ipcshare_group *g, int status)
 {
 	g->broken = status;
-	g->page->because_of = ipcshare_last_error()->rank;
+	g->broken_by = ipcshare_last_error()->rank;
+	g->page->because_of = g->broken_by;
 	/* Pairs with the acquire load in look_for_quitters(). */
 	__atomic_store_n(&g->page->gave_up, status, __ATOMIC_RELEASE);
 	ipcshare__board_wake(g);
@@ -92,7 +94,9 @@ static int bootstrap_exchange(struct ipcshare_group *g, const void *mine, size_t
 	int result;
 
 	exchange_begin(g, &a);
+	IPCSHARE__POINT("bootstrap.entered");
 	result = g->bootstrap.allgather(g->bootstrap.arg, &a.wait, mine, len, all);
+	IPCSHARE__POINT("bootstrap.left");
 	return exchange_end(g, &a, result);
 }
 
@@ -108,9 +112,10 @@ int ipcshare__exchange_quit(struct ipcshare_group *g, int status)
 
 static int exchange_refuse(const struct ipcshare_group *g)
 {
-	return ipcshare__fail(g->broken, "exchange", "free or abandon the group, and make a new one",
-			      "an exchange of this group failed before: %s",
-			      ipcshare_strerror(g->broken));
+	ipcshare__fail(g->broken, "exchange", "free or abandon the group, and make a new one",
+		       "an exchange of this group failed before: %s", ipcshare_strerror(g->broken));
+	ipcshare__fail_at(g->broken_by, -1);
+	return g->broken;
 }
 
 int ipcshare__exchange_post(struct ipcshare_group *g)
@@ -125,6 +130,7 @@ int ipcshare__exchange_post(struct ipcshare_group *g)
 /* All have posted, or why that will not be. */
 static int round_end(struct ipcshare_group *g, int err)
 {
+	IPCSHARE__POINT("round.over");
 	if (err) /* whoever is late and finds all of us here must not go on */
 		g->page->unfinished = g->round;
 	else
@@ -275,6 +281,7 @@ void ipcshare__detail_say(struct ipcshare_group *g, int status)
 
 	detail_fill(&mine, status);
 	memcpy(&ipcshare__board_slot(g)->front, &mine, sizeof(mine));
+	IPCSHARE__POINT("detail.said");
 }
 
 int ipcshare__details_hear(struct ipcshare_group *g)

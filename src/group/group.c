@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/handle.h"
 #include "base/identity.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "group/board.h"
 #include "group/mesh.h"
 #include "group/wait.h"
@@ -95,13 +97,25 @@ static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hel
 			return err;
 		}
 		g->members[r].identity = all[r].identity;
-		if (!ipcshare__identity_same(&all[r].identity, &g->ctx->identity))
-			g->others[g->nothers++] = all[r].identity;
+		if (ipcshare__identity_same(&all[r].identity, &g->ctx->identity))
+			continue;
+		g->others[g->nothers++] = all[r].identity;
+		g->members[r].pidfd = ipcshare__identity_watch(&all[r].identity, &g->members[r].ended);
 	}
 	return 0;
 }
 
 /* ---- Peers ---- */
+
+/* All have met, or will not: from now on it is by its peer that we see a process end. */
+static void watch_end(struct ipcshare_group *g)
+{
+	for (int r = 0; r < g->size; r++) {
+		if (g->members[r].pidfd >= 0)
+			close(g->members[r].pidfd);
+		g->members[r].pidfd = -1;
+	}
+}
 
 /* Importing its control page proves that we reach the rank, and that it lets us in. */
 static int peer_meet(struct ipcshare_group *g, int rank, const char *key)
@@ -118,6 +132,7 @@ static int peers_meet(struct ipcshare_group *g, const struct ipcshare__wire_hell
 		int err = r == g->rank ? 0 : peer_meet(g, r, all[r].control_key);
 
 		if (err) {
+			g->unmet = r;
 			ipcshare__fail_at(r, -1);
 			return err;
 		}
@@ -176,6 +191,9 @@ static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
 		group_delete(g);
 		return NULL;
 	}
+	for (int r = 0; r < b->nranks; r++)
+		g->members[r].pidfd = -1;
+	g->unmet = -1;
 	g->ctx = ctx;
 	g->bootstrap = *b;
 	g->rank = b->rank;
@@ -204,16 +222,20 @@ static int group_meet(struct ipcshare_group *g, int status, const char *key,
 		    all[r].status)
 			return ipcshare__agree_on_failure(g, status);
 	err = hellos_take(g, all);
+	IPCSHARE__POINT("hellos.taken");
 	if (err == IPCSHARE_ERR_BOOTSTRAP) /* every rank sees it, and no exchange can work */
 		return ipcshare__exchange_quit(g, err);
 	if (!err)
 		err = ipcshare__board_allow(g);
+	IPCSHARE__POINT("board.allowed");
 	/* Every whitelist is in place; or one isn't, and nobody is to stumble over that. */
 	err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
 	if (err)
 		return err;
 	err = peers_meet(g, all);
+	IPCSHARE__POINT("peers.met");
 	err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
+	IPCSHARE__POINT("group.met");
 	g->met = !err; /* now all have mapped what all others show */
 	g->crowded = err || ipcshare__board_crowded(g);
 	return err;
@@ -259,7 +281,9 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 		err = ipcshare__board_make(g, key);
 	if (!err)
 		err = ipcshare__handle_add(g, IPCSHARE__HANDLE_GROUP);
+	IPCSHARE__POINT("group.made");
 	err = group_meet(g, err, key, all);
+	watch_end(g);
 	free(all);
 	if (err) {
 		struct ipcshare_error why = *ipcshare_last_error();
@@ -294,6 +318,7 @@ static void group_end(struct ipcshare_group *g, bool broken)
 	ipcshare__handle_remove(g);
 	ipcshare__owned_remove(ctx, &g->owned);
 	peers_leave(g);
+	IPCSHARE__POINT("group.left");
 	ipcshare__board_end(g);
 	if (g->bootstrap.release)
 		g->bootstrap.release(g->bootstrap.arg, broken);
@@ -324,6 +349,7 @@ int ipcshare_group_free(struct ipcshare_group *g)
 		err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_FREE, err, NULL, 0, NULL);
 	if (err && !g->broken)
 		return err;
+	IPCSHARE__POINT("group.ending");
 	broken = g->broken;
 	if (atomic_load(&g->children)) /* whatever became of the exchange */
 		return children_alive(g);

@@ -13,6 +13,8 @@
 struct ipcshare__member {
 	struct ipcshare__identity identity;
 	struct ipcshare__peer *peer; /* NULL for ourselves */
+	int pidfd; /* of its process, while the group is created; -1: none */
+	int ended; /* it had ended before we looked */
 	struct ipcshare__control *control; /* its control page, as mapped here; NULL until then */
 	struct ipcshare__imported import; /* of it */
 	struct ipcshare__catalog catalog; /* what its collective shares have told */
@@ -24,6 +26,8 @@ struct ipcshare_group {
 	struct ipcshare_bootstrap bootstrap;
 	int rank, size;
 	int broken; /* status of the exchange that failed: peers can't be waited for any more */
+	int broken_by; /* the rank it failed on or with, -1: not known */
+	int unmet; /* the rank that could not be met, -1: none */
 	uint64_t round; /* of the exchange we are in, or left last */
 	struct ipcshare__front front; /* for the next slot */
 	size_t front_used; /* bytes of it */

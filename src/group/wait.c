@@ -152,14 +152,18 @@ int ipcshare__wait_unfinished(const struct ipcshare_group *group)
 	return 0;
 }
 
+/* While the group is created there may be no peer yet. */
+static bool has_ended(const struct ipcshare__member *m)
+{
+	return m->ended || ipcshare__pidfd_ended(m->peer ? m->peer->owner.pidfd : m->pidfd);
+}
+
 static int look_for_dead(struct ipcshare_wait *wait, uint64_t now)
 {
 	const struct ipcshare_group *group = wait->group;
 
 	for (int r = 0; r < group->size; r++) {
-		const struct ipcshare__peer *peer = group->members[r].peer;
-
-		if (!peer || !ipcshare__pidfd_ended(peer->owner.pidfd))
+		if (!has_ended(&group->members[r]))
 			continue;
 		if (ipcshare__wait_has_entered(group, r) && still_heard(wait, now))
 			continue;
@@ -172,23 +176,41 @@ static int look_for_dead(struct ipcshare_wait *wait, uint64_t now)
 	return 0;
 }
 
+/* Whoever stands is what the others wait for, also those that come late; -1: nobody that we see. */
+static int find_stopped(const struct ipcshare_group *group)
+{
+	for (int r = 0; r < group->size; r++)
+		if (r != group->rank && ipcshare__identity_stopped(&group->members[r].identity))
+			return r;
+	return -1;
+}
+
 /* Who has not even entered the exchange that we wait in? */
+static int find_late(const struct ipcshare_group *group)
+{
+	for (int r = 0; r < group->size; r++)
+		if (control_of(group, r) && !ipcshare__wait_has_entered(group, r))
+			return r;
+	return group->unmet;
+}
+
 static int timed_out(const struct ipcshare_wait *wait)
 {
-	const struct ipcshare_group *group = wait->group;
-	int late = -1;
+	int stopped = wait->group ? find_stopped(wait->group) : -1;
+	int late = wait->group ? find_late(wait->group) : -1;
 
-	for (int r = 0; group && r < group->size && late < 0; r++) {
-		if (control_of(group, r) && !ipcshare__wait_has_entered(group, r))
-			late = r;
-	}
-	ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
-		       "does every rank make the same collective calls? IPCSHARE_TIMEOUT sets the "
-		       "deadline",
-		       late < 0 ? "%u ms have passed, and no rank is known to be late"
-				: "%u ms have passed, and the rank has not come to this call",
-		       wait->timeout_ms);
-	ipcshare__fail_at(late, -1);
+	if (stopped >= 0)
+		ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange", "let it go on (SIGCONT), or leave the group",
+			       "%u ms have passed, and process %u is stopped", wait->timeout_ms,
+			       wait->group->members[stopped].identity.tgid);
+	else
+		ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
+			       "does every rank make the same collective calls? IPCSHARE_TIMEOUT sets the "
+			       "deadline",
+			       late < 0 ? "%u ms have passed, and no rank is known to be late"
+					: "%u ms have passed, and the rank has not come to this call",
+			       wait->timeout_ms);
+	ipcshare__fail_at(stopped >= 0 ? stopped : late, -1);
 	return IPCSHARE_ERR_TIMEOUT;
 }
 

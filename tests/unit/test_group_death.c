@@ -104,12 +104,40 @@ static void a_rank_killed_inside_a_share_is_named_too(void)
 	test_ranks_with(&o);
 }
 
+#define REFUSED_ROUNDS 4 /* of a share that is refused: in the last one all have let go */
+
+static void outlives_one_behind_a_verdict(struct test_rank *me, void *arg)
+{
+	struct rounds rounds = { .special = REFUSED_ROUNDS, .before_post = dies };
+	struct ipcshare_buf bad = { &rounds, 1 };
+	struct ipcshare_set *set;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	rounds_watch(me->rank == 1 ? &rounds : NULL);
+	CHECK_FAILS(ipcshare_share(t.group, &bad, 1, IPCSHARE_ALL_OR_NOTHING, &set),
+		    IPCSHARE_ERR_NOT_SHAREABLE);
+	check_death_is_named(&t);
+	team_leave(&t);
+}
+
+/* The share had its verdict, and the round that came to nothing could not be its result. */
+static void a_death_that_a_call_could_not_tell_is_named_by_the_next(void)
+{
+	struct test_ranks o = {
+		.nranks = 3, .fn = outlives_one_behind_a_verdict, .dies = 1u << 1,
+	};
+
+	test_ranks_with(&o);
+}
+
 /* ---- In the creation of a group, over the bootstrap ---- */
 
-/* One around another that does something more before its last use, when the peers are known. */
+/* One around another that does something more before one of its uses. */
 struct around {
 	struct ipcshare_bootstrap inner;
-	int use;
+	int use, special;
 	int (*before)(struct ipcshare_wait *wait);
 };
 
@@ -117,7 +145,7 @@ static int around_gather(void *arg, struct ipcshare_wait *wait, const void *mine
 			 void *all)
 {
 	struct around *a = arg;
-	int err = ++a->use == TEAM_CREATE ? a->before(wait) : 0;
+	int err = ++a->use == a->special ? a->before(wait) : 0;
 
 	return err ? err : a->inner.allgather(a->inner.arg, wait, mine, len, all);
 }
@@ -142,13 +170,12 @@ static int ticks_slowly(struct ipcshare_wait *wait)
 
 static void outlives_another_slowly(struct test_rank *me, void *arg)
 {
-	struct around a = { me->bootstrap, 0, me->rank ? killed : ticks_slowly };
+	struct around a = { me->bootstrap, 0, *(int *)arg, me->rank ? killed : ticks_slowly };
 	struct ipcshare_bootstrap b = me->bootstrap;
 	struct ipcshare_group *group = untouched;
 	struct ipcshare_ctx *ctx = team_open(0);
 	uint64_t start = ipcshare__now_ns();
 
-	(void)arg;
 	b.arg = &a;
 	b.allgather = around_gather;
 	b.release = NULL;
@@ -159,11 +186,16 @@ static void outlives_another_slowly(struct test_rank *me, void *arg)
 	CHECK_STATUS(ipcshare_close(ctx), 0);
 }
 
+/* From its hello on the process is known. */
 static void a_callback_that_ticks_slowly_sees_a_death_as_soon(void)
 {
-	struct test_ranks o = { .nranks = 2, .fn = outlives_another_slowly, .dies = 1u << 1 };
+	int use = 2;
+	struct test_ranks o = {
+		.nranks = 2, .fn = outlives_another_slowly, .arg = &use, .dies = 1u << 1,
+	};
 
-	test_ranks_with(&o);
+	for (; use <= TEAM_CREATE; use++)
+		test_ranks_with(&o);
 }
 
 static void waits_for_the_dead(struct test_rank *me, void *arg)
@@ -262,6 +294,7 @@ static void an_exchange_before_the_one_that_failed_is_complete(void)
 TEST_SUITE(group_death, NULL, NULL,
 	TEST(a_killed_rank_is_named_within_two_seconds),
 	TEST(a_rank_killed_inside_a_share_is_named_too),
+	TEST(a_death_that_a_call_could_not_tell_is_named_by_the_next),
 	TEST(a_callback_that_ticks_slowly_sees_a_death_as_soon),
 	TEST(a_rank_that_died_before_the_group_is_a_timeout),
 	TEST(an_exchange_that_the_dead_completed_is_complete),

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Bootstraps that fail, and ranks that don't do the same: nobody waits for ever. */
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/identity.h"
 #include "rounds.h"
 #include "team.h"
 
@@ -214,6 +219,39 @@ static void a_rank_that_never_calls_is_named_at_the_deadline(void)
 	test_ranks(3, waits_for_one_that_never_calls, NULL);
 }
 
+/* Rank 0 does not come either, but rank 1 stands. */
+static void waits_for_one_that_stands(struct test_rank *me, void *arg)
+{
+	int pids[3], pid = getpid();
+	struct ipcshare_set *set = NULL;
+	struct team t;
+
+	(void)arg;
+	team_join_for(me, 300, &t);
+	test_rank_gatherv(me, 1, &pid, pids, (size_t[]){ sizeof(pid), sizeof(pid), sizeof(pid) });
+	if (me->rank == 1)
+		raise(SIGSTOP);
+	if (me->rank == 2) {
+		while (!ipcshare__identity_stopped(&t.group->members[1].identity))
+			sched_yield();
+		CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &set), IPCSHARE_ERR_TIMEOUT);
+		CHECK_INT(ipcshare_last_error()->rank, 1);
+		CHECK_HAS(ipcshare_last_error()->text, "is stopped");
+		kill(pids[1], SIGCONT);
+	}
+	test_rank_barrier(me, 1);
+	if (me->rank < 2) { /* the same reason, as rank 2 says it */
+		CHECK_FAILS(ipcshare_share(t.group, NULL, 0, 0, &set), IPCSHARE_ERR_TIMEOUT);
+		CHECK_INT(ipcshare_last_error()->rank, me->rank == 0 ? 1 : 2);
+	}
+	team_leave(&t);
+}
+
+static void a_stopped_rank_is_named_before_those_that_are_only_late(void)
+{
+	test_ranks(3, waits_for_one_that_stands, NULL);
+}
+
 TEST_SUITE(group_faults, NULL, NULL,
 	TEST(a_callback_that_fails_once_fails_every_rank),
 	TEST(what_a_callback_returns_is_not_taken_for_a_status),
@@ -222,4 +260,5 @@ TEST_SUITE(group_faults, NULL, NULL,
 	TEST(a_group_is_freed_although_its_last_exchange_fails),
 	TEST(different_calls_are_a_mismatch_on_all),
 	TEST(sets_freed_in_another_order_are_a_mismatch),
-	TEST(a_rank_that_never_calls_is_named_at_the_deadline));
+	TEST(a_rank_that_never_calls_is_named_at_the_deadline),
+	TEST(a_stopped_rank_is_named_before_those_that_are_only_late));

@@ -306,6 +306,74 @@ static void no_pidfd_never_ends(void)
 	CHECK_INT(ipcshare__pidfd_ended(-1), 0);
 }
 
+/* ---- Watching a process that only its identity is known of ---- */
+
+static int watch(const struct ipcshare__identity *id, int expected_to_have_ended)
+{
+	int ended = -1, pidfd = ipcshare__identity_watch(id, &ended);
+
+	CHECK_INT(ended, expected_to_have_ended);
+	return pidfd;
+}
+
+static void watch_to_its_end(struct test_child *c, const struct ipcshare__identity *id)
+{
+	int pidfd = watch(id, 0);
+
+	REQUIRE(pidfd >= 0, "it lives, and is not watched");
+	CHECK_INT(ipcshare__pidfd_ended(pidfd), 0);
+	test_child_kill(c);
+	CHECK_INT(ipcshare__pidfd_ended(pidfd), 1);
+	close(pidfd);
+	CHECK_INT(watch(id, 1), -1);
+}
+
+static void a_process_is_watched_by_its_identity(void)
+{
+	for (int by_start = 0; by_start < 2; by_start++) {
+		struct test_child *c = test_child(sends_its_identities, NULL);
+		struct two ids;
+
+		test_recv(c->channel, &ids, sizeof(ids));
+		watch_to_its_end(c, by_start ? &ids.by_start : &ids.by_auto);
+	}
+}
+
+static void whoever_has_its_pid_now_is_not_taken_for_it(void)
+{
+	struct ipcshare__identity id = self(AUTO);
+
+	id.proc++; /* it was another process, with our pid */
+	CHECK_INT(watch(&id, 1), -1);
+	id = self(START);
+	id.proc--;
+	CHECK_INT(watch(&id, 1), -1);
+}
+
+static void a_process_of_another_pid_namespace_can_not_be_watched(void)
+{
+	struct ipcshare__identity id = self(AUTO);
+
+	id.pidns++;
+	CHECK_INT(watch(&id, 0), -1);
+}
+
+static void a_process_that_stands_is_seen_to(void)
+{
+	struct test_child *c = test_child(sends_its_identities, NULL);
+	struct two ids;
+
+	test_recv(c->channel, &ids, sizeof(ids));
+	CHECK_INT(ipcshare__identity_stopped(&ids.by_auto), 0);
+	test_child_stop(c);
+	CHECK_INT(ipcshare__identity_stopped(&ids.by_auto), 1);
+	ids.by_auto.pidns++;
+	CHECK_INT(ipcshare__identity_stopped(&ids.by_auto), 0);
+	ids.by_auto.pidns--;
+	test_child_kill(c);
+	CHECK_INT(ipcshare__identity_stopped(&ids.by_auto), 0);
+}
+
 TEST_SUITE(identity, NULL, NULL,
 	TEST(an_identity_says_who_we_are),
 	TEST(identities_are_the_same_every_time),
@@ -318,4 +386,8 @@ TEST_SUITE(identity, NULL, NULL,
 	TEST(what_is_no_unix_socket_has_no_caller),
 	TEST(a_caller_that_has_ended_is_nobody),
 	TEST(a_caller_with_a_recycled_pid_is_not_who_had_it_before),
-	TEST(no_pidfd_never_ends));
+	TEST(no_pidfd_never_ends),
+	TEST(a_process_is_watched_by_its_identity),
+	TEST(whoever_has_its_pid_now_is_not_taken_for_it),
+	TEST(a_process_of_another_pid_namespace_can_not_be_watched),
+	TEST(a_process_that_stands_is_seen_to));
