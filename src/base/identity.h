@@ -39,6 +39,9 @@ void ipcshare__caller_close(struct ipcshare__caller *caller);
 /* Not 0 if the caller is the process that @id names. */
 int ipcshare__caller_is(const struct ipcshare__caller *caller, const struct ipcshare__identity *id);
 
+/* Not 0 if the caller has this process's user, and that can be told. */
+int ipcshare__caller_is_our_user(const struct ipcshare__caller *caller);
+
 /* Not 0 once the process of a pidfd has ended; 0 for pidfd -1. */
 int ipcshare__pidfd_ended(int pidfd);
 
