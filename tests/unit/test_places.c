@@ -63,7 +63,7 @@ struct outcome {
 };
 static struct outcome *outcomes;
 
-static char folder[] = "/tmp/ipcshare-test-XXXXXX";
+static char folder[32];
 
 /* ---- Going there: 0, or an errno ---- */
 
@@ -272,6 +272,7 @@ static void ranks_in_sibling_namespaces_share_or_are_told_what_helps(void)
 
 static void prepare(void)
 {
+	strcpy(folder, "/tmp/ipcshare-test-XXXXXX");
 	REQUIRE(mkdtemp(folder), "errno %d", errno);
 	outcomes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(outcomes != MAP_FAILED, "errno %d", errno);
