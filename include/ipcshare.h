@@ -147,7 +147,8 @@ struct ipcshare_options {
  * Usually one context a process is enough.
  *
  * Return: 0; ERR_INVALID @out is NULL or options->size is wrong; ERR_CONFIG an IPCSHARE_* variable
- *         has a bad value; ERR_NO_BACKEND; ERR_NO_MEMORY; ERR_LIMIT
+ *         has a bad value; ERR_NO_BACKEND; ERR_NO_MEMORY; ERR_LIMIT; ERR_UNSUPPORTED
+ *         IPCSHARE_HARDEN=1 with another backend than host
  * Cost:   tens of microseconds.
  */
 IPCSHARE_API int ipcshare_open(const struct ipcshare_options *options, struct ipcshare_ctx **out);

@@ -10,6 +10,7 @@ step "build: archives, programs and tests" $1
 step "layers: the check finds what is planted" tests/check-layers.sh --self-test
 step "layers: one-way dependencies, exported names, headers" tests/check-layers.sh
 step "unit: parts on their own, no MPI" $limit "$B/run-unit"
+step "unit: shares of hardened processes, not as root" $limit tests/harden.sh
 step "instructions: the hot paths take no more of them than they did" tests/instructions.sh
 step "aarch64: parts on their own, under qemu-user" \
 	tests/aarch64.sh fold. coll. coll_check. index. directory. blob. blocks. slab.

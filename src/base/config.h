@@ -17,6 +17,7 @@ struct ipcshare__config {
 	uint32_t log;
 	char socket_dir[64]; /* "": abstract sockets */
 	uint32_t identity; /* enum ipcshare__identity_policy */
+	uint32_t harden; /* no debugger, no look into our memory but root's */
 	uint32_t cache_entries, cache_mib;
 	uint32_t huge_pages;
 	uint32_t keep_mib;

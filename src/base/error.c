@@ -73,6 +73,10 @@ static const struct errno_meaning meanings[] = {
 	{ ETOOMANYREFS, IPCSHARE_ERR_LIMIT,
 	  "too many descriptors are in flight; raise the limit on open files (ulimit -n)" },
 	{ EAGAIN, IPCSHARE_ERR_LIMIT, "raise the limit on processes and threads (ulimit -u)" },
+	{ EPERM, IPCSHARE_ERR_SYSTEM,
+	  "a seccomp filter or another sandbox may forbid this call; see ipcshare-info" },
+	{ EACCES, IPCSHARE_ERR_SYSTEM,
+	  "a seccomp filter or another sandbox may forbid this call; see ipcshare-info" },
 	{ ENOSYS, IPCSHARE_ERR_UNSUPPORTED,
 	  "the kernel or a seccomp filter lacks this call; see ipcshare-info" },
 };

@@ -259,6 +259,32 @@ int ipcshare__identity_stopped(const struct ipcshare__identity *id)
 	return state && (state[1] == 'T' || state[1] == 't');
 }
 
+/* In a user namespace, the id that stands for all users it has no id for. */
+static uint32_t unknown_user(void)
+{
+	char text[32];
+
+	if (read_file("/proc/sys/kernel/overflowuid", text, sizeof(text)))
+		return 65534;
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
+static int knows_all_users(void)
+{
+	uint32_t here, outside, count;
+	char text[256];
+
+	return !read_file("/proc/self/uid_map", text, sizeof(text)) &&
+	       sscanf(text, "%u %u %u", &here, &outside, &count) == 3 && count == UINT32_MAX;
+}
+
+int ipcshare__caller_is_our_user(const struct ipcshare__caller *caller)
+{
+	if (caller->uid != (uint32_t)geteuid())
+		return 0;
+	return caller->uid != unknown_user() || knows_all_users();
+}
+
 int ipcshare__pidfd_ended(int pidfd)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };

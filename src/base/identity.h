@@ -48,6 +48,9 @@ int ipcshare__identity_watch(const struct ipcshare__identity *id, int *ended);
 /* Not 0 if the process stands, by a signal or for a debugger; 0 also if it can't be told from here. */
 int ipcshare__identity_stopped(const struct ipcshare__identity *id);
 
+/* Not 0 if the caller has this process's user, and that can be told. */
+int ipcshare__caller_is_our_user(const struct ipcshare__caller *caller);
+
 /* Not 0 once the process of a pidfd has ended; 0 for pidfd -1. */
 int ipcshare__pidfd_ended(int pidfd);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "backend/host/broker.h"
 #include "base/error.h"
@@ -51,6 +52,25 @@ static int settings_load(struct ipcshare_ctx *ctx, const struct ipcshare_options
 	ctx->timeout_ms = ctx->config.timeout_s * 1000u;
 	if (o && o->timeout_ms && !ipcshare__config_raw("IPCSHARE_TIMEOUT"))
 		ctx->timeout_ms = o->timeout_ms < TIMEOUT_MAX ? o->timeout_ms : TIMEOUT_MAX;
+	return 0;
+}
+
+/*
+ * What guards memory against other processes of the same user is whether this one is dumpable. On
+ * devices the driver's part in that is not known, and a promise that may not hold is not given.
+ */
+static int harden(const struct ipcshare__config *config)
+{
+	const struct ipcshare__backend_ops *ops = ipcshare__backend_find(config->backend);
+
+	if (!config->harden || !ops)
+		return 0;
+	if (ops != &ipcshare__host_ops)
+		return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "open", "unset IPCSHARE_HARDEN",
+				      "IPCSHARE_HARDEN=1 is for backend %s, not %s",
+				      ipcshare__host_ops.name, config->backend);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return ipcshare__fail_errno(errno, "open", "prctl(PR_SET_DUMPABLE)");
 	return 0;
 }
 
@@ -128,6 +148,8 @@ int ipcshare_open(const struct ipcshare_options *options, struct ipcshare_ctx **
 	pthread_mutex_init(&ctx->lock, NULL);
 	pthread_cond_init(&ctx->changed, NULL);
 	err = settings_load(ctx, options);
+	if (!err)
+		err = harden(&ctx->config); /* first, so that nothing of ours was seen before */
 	if (err)
 		goto free_ctx;
 	ipcshare__cache_open(&ctx->imports.cache, &ctx->config);

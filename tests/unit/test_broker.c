@@ -173,6 +173,15 @@ static void is_served_as(int channel, void *arg)
 	CHECK_STATUS(offered_get(RW), *uid ? IPCSHARE_ERR_NOT_ALLOWED : 0);
 }
 
+static void is_refused_as(int channel, void *arg)
+{
+	uid_t uid = (uid_t)*(int *)arg;
+
+	(void)channel;
+	REQUIRE(!setresuid(uid, uid, uid), "errno %d", errno);
+	CHECK_STATUS(offered_get(RW), IPCSHARE_ERR_NOT_ALLOWED);
+}
+
 static void an_open_offer_is_for_every_process_of_the_user(void)
 {
 	int stay = 0, nobody = 65534;
@@ -184,6 +193,48 @@ static void an_open_offer_is_for_every_process_of_the_user(void)
 		test_note("not root: another user's process was not tried");
 	else
 		test_child_join(test_child(is_served_as, &nobody));
+}
+
+struct elsewhere {
+	uint64_t endpoint, secret[2];
+};
+
+/* There every user outside has the same id as this one: that of nobody. */
+static void offers_where_no_user_is_known(int channel, void *arg)
+{
+	struct elsewhere e = { .endpoint = 0 };
+
+	(void)arg;
+	test_no_leak_check();
+	if (!unshare(CLONE_NEWUSER)) {
+		offered_start();
+		e.endpoint = endpoint;
+		memcpy(e.secret, ipcshare__offer_secret(offered_memfd(1)), sizeof(e.secret));
+	}
+	test_send(channel, &e, sizeof(e));
+	test_await(channel);
+	if (e.endpoint)
+		offered_stop();
+}
+
+static void users_that_look_alike_in_a_namespace_are_not_one(void)
+{
+	struct test_child *c = test_child(offers_where_no_user_is_known, NULL);
+	int nobody = 65534;
+	struct elsewhere e;
+
+	test_recv(c->channel, &e, sizeof(e));
+	if (e.endpoint) {
+		endpoint = e.endpoint;
+		memcpy(secret, e.secret, sizeof(secret));
+		CHECK_STATUS(offered_get(RW), IPCSHARE_ERR_NOT_ALLOWED);
+		if (!geteuid())
+			test_child_join(test_child(is_refused_as, &nobody));
+	} else {
+		test_skip("no right to make a user namespace");
+	}
+	test_signal(c->channel);
+	test_child_join(c);
 }
 
 /* ---- Requests ---- */
@@ -383,6 +434,7 @@ TEST_SUITE(broker, offered_start, offered_stop,
 	TEST(paused_memory_is_busy_for_who_may_have_it),
 	TEST(a_read_only_grant_gives_no_write_access),
 	TEST(an_open_offer_is_for_every_process_of_the_user),
+	TEST(users_that_look_alike_in_a_namespace_are_not_one),
 	TEST(a_full_batch_with_one_bad_key_fails_only_that),
 	TEST(one_connection_serves_many_requests),
 	TEST(malformed_requests_are_refused_and_hung_up_on),

@@ -26,6 +26,7 @@ static const struct {
 	  { "", "ERROR", "1", "debug" } },
 	{ "IPCSHARE_SOCKET_DIR", "", { "", "/tmp", DIR63 }, { DIR63 "8", "tmp", "./tmp" } },
 	{ "IPCSHARE_IDENTITY", "auto", { "auto", "start" }, { "", "pidfd", "Start" } },
+	{ "IPCSHARE_HARDEN", "0", { "0", "1" }, { "", "2", "on", "01" } },
 	{ "IPCSHARE_CACHE_ENTRIES", "32768", { "0", "1", "4294967295" },
 	  { "", "-1", "4294967296", "1k", " 1" } },
 	{ "IPCSHARE_CACHE_MIB", "1048576", { "0", "1", "4294967295" },
@@ -91,6 +92,7 @@ static void without_variables_the_defaults_hold(void)
 	CHECK_INT(config.log, IPCSHARE__LOG_NONE);
 	CHECK_STR(config.socket_dir, "");
 	CHECK_INT(config.identity, IPCSHARE__IDENTITY_AUTO);
+	CHECK_INT(config.harden, 0);
 	CHECK_INT(config.huge_pages, 1);
 	CHECK_STR(config.acl_lib, "");
 	CHECK_INT(config.check, 0);
@@ -148,6 +150,11 @@ static void values_reach_the_field_they_belong_to(void)
 	setenv("IPCSHARE_HUGE_PAGES", "0", 1);
 	CHECK_STATUS(ipcshare__config_load(&config), 0);
 	CHECK_INT(config.huge_pages, 0);
+	setenv("IPCSHARE_HARDEN", "1", 1);
+	CHECK_STATUS(ipcshare__config_load(&config), 0);
+	CHECK_INT(config.harden, 1);
+	CHECK_INT(config.huge_pages, 0);
+	CHECK_INT(config.check, 0);
 	setenv("IPCSHARE_CHECK", "1", 1);
 	CHECK_STATUS(ipcshare__config_load(&config), 0);
 	CHECK_INT(config.check, 1);

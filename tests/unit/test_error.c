@@ -163,6 +163,8 @@ static void system_errors_have_a_status_that_fits(void)
 		{ ETOOMANYREFS, IPCSHARE_ERR_LIMIT, "ulimit -n" },
 		{ EAGAIN, IPCSHARE_ERR_LIMIT, "ulimit -u" },
 		{ ENOSYS, IPCSHARE_ERR_UNSUPPORTED, "seccomp" },
+		{ EPERM, IPCSHARE_ERR_SYSTEM, "seccomp" },
+		{ EACCES, IPCSHARE_ERR_SYSTEM, "seccomp" },
 		{ EIO, IPCSHARE_ERR_SYSTEM, "" },
 	};
 	const struct ipcshare_error *e = ipcshare_last_error();

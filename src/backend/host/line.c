@@ -23,11 +23,21 @@ static int ms_left(uint64_t deadline_ns)
 	return now >= deadline_ns ? 0 : (int)((deadline_ns - now) / 1000000u) + 1;
 }
 
+static const char *unreachable_hint(int err, const char *dir)
+{
+	if (err == EPERM || err == EACCES)
+		return dir[0] ? "ranks that use the folder of IPCSHARE_SOCKET_DIR must have one user"
+			      : "a sandbox keeps abstract sockets apart: set IPCSHARE_SOCKET_DIR to a "
+				"folder all ranks see";
+	return dir[0] ? "the owner has closed its context or ended, or sees another folder as "
+			"IPCSHARE_SOCKET_DIR: mount one folder there in all containers"
+		      : "the owner has closed its context or ended, or it is in another network "
+			"namespace: then set IPCSHARE_SOCKET_DIR to a folder all ranks see";
+}
+
 static int unreachable(int err, const char *stage, const char *dir, const struct sockaddr_un *addr)
 {
-	return ipcshare__fail(IPCSHARE_ERR_UNREACHABLE, stage,
-			      "the owner has closed its context or ended, or it is in another network "
-			      "namespace: then set IPCSHARE_SOCKET_DIR to a folder all ranks see",
+	return ipcshare__fail(IPCSHARE_ERR_UNREACHABLE, stage, unreachable_hint(err, dir),
 			      "no broker answers at %s%s: %s", dir[0] ? "" : "@",
 			      addr->sun_path + !dir[0], strerrordesc_np(err));
 }

@@ -85,6 +85,17 @@ static int begin(const char *dir, int sock, const struct sockaddr_un *addr, sock
 	return err;
 }
 
+static int no_place(int err, const char *dir, const char *name)
+{
+	if (!dir[0])
+		return ipcshare__fail_errno(err, "open", "listening at @%s", name);
+	ipcshare__fail(IPCSHARE_ERR_SYSTEM, "open",
+		       "IPCSHARE_SOCKET_DIR must name a folder in which this user can make files",
+		       "listening at %s: %s", name, strerrordesc_np(err));
+	ipcshare__fail_code(err);
+	return IPCSHARE_ERR_SYSTEM;
+}
+
 int ipcshare__listener_open(const char *dir, uint64_t endpoint, int *out)
 {
 	struct sockaddr_un addr;
@@ -99,8 +110,7 @@ int ipcshare__listener_open(const char *dir, uint64_t endpoint, int *out)
 	err = begin(dir, sock, &addr, len);
 	if (err) {
 		close(sock);
-		return ipcshare__fail_errno(err, "open", "listening at %s%s", dir[0] ? "" : "@",
-					    addr.sun_path + !dir[0]);
+		return no_place(err, dir, addr.sun_path + !dir[0]);
 	}
 	*out = sock;
 	return 0;

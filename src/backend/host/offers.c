@@ -4,7 +4,6 @@
 #include <ipcshare.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct ipcshare__offer **bucket_of(const struct ipcshare__offers *offers,
 					  const uint64_t secret[2])
@@ -94,7 +93,7 @@ static const struct ipcshare__grant *grant_to(const struct ipcshare__offer *offe
 /* An open offer is for every process of this user. */
 static int is_open_to(const struct ipcshare__offer *offer, const struct ipcshare__caller *caller)
 {
-	return offer->open && caller->uid == (uint32_t)geteuid();
+	return offer->open && ipcshare__caller_is_our_user(caller);
 }
 
 int ipcshare__offers_know(const struct ipcshare__offers *offers,
