@@ -10,8 +10,9 @@ V        ?=##		1 shows the compilers' command lines
 RANKS    ?= 4##		processes of make run
 WORKLOAD ?=##		names or files for make run, instead of the four of bench/workloads
 BACKEND  ?=##		backend for make run, instead of the library's choice
+SECONDS  ?= 600##	that make soak takes
 SEED     ?=##		of make soak, to repeat a run
-CASES    ?=##		random cases of each program in make soak: 30000
+CASES    ?=##		of each random test in make soak, made once, instead of for so many seconds
 CALLS    ?=##		options of ipcshare-bench calls in make test-npu: --size 4K --repeat 100
 PREFIX   ?= /usr/local##	where to install, with DESTDIR in front; single folders as below
 BINDIR     ?= $(PREFIX)/bin
@@ -151,10 +152,10 @@ test-aarch64: ## cross-build for AArch64, and run the unit tests under qemu-user
 	.ci/cunit-arm64 build/cunit-arm64
 	tests/aarch64.sh
 
-soak: ## random collectives against a reference and MPI: CASES=30000, another SEED each time
+soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
 	$(MAKE) $B/run-unit $B/run-mpi
-	$(NO_ASLR) env SEED=$(SEED) CASES=$(CASES) tests/soak.sh
+	$(NO_ASLR) env SOAK_SECONDS=$(SECONDS) SEED=$(SEED) CASES=$(CASES) tests/soak.sh
 
 # Whatever TEST_EMU says, the runtime is the one that is found.
 test-npu: ## run what an NPU can show on the CANN that is found; prints a report to send us

@@ -17,7 +17,7 @@
 #define CYCLES 2000
 #define RESIDENT_SLACK ((uint64_t)1 << 20)
 #endif
-#define CALLS_IN_CYCLE 50
+#define CALLS_IN_CYCLE 100
 #define LEN 20000
 
 static uint64_t cycles(void)

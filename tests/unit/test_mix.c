@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * All at once: threads of each rank share in groups of their own, map, evict, allocate and register, while
- * signals and forks come at any moment. TEST_CASES says how many rounds, TEST_SEED which.
+ * signals and forks come at any moment. TEST_SEED of the environment says what comes.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -301,11 +301,6 @@ static void mix_rank(struct test_rank *me, int disturbed, int rounds)
 	CHECK_STATUS(ipcshare_close(m.ctx), 0);
 }
 
-static int rounds(void)
-{
-	return (int)test_setting("TEST_CASES", ROUNDS);
-}
-
 static void ranks_mix(struct test_rank *me, void *arg)
 {
 	int disturbed = *(const int *)arg;
@@ -314,7 +309,7 @@ static void ranks_mix(struct test_rank *me, void *arg)
 	setenv("IPCSHARE_CACHE_ENTRIES", "3", 1); /* so that mappings come and go by themselves, too */
 	mix_rank(me, disturbed, 1); /* what malloc() keeps for so many threads, it has then */
 	test_resources(&before);
-	mix_rank(me, disturbed, rounds());
+	mix_rank(me, disturbed, ROUNDS);
 	CHECK_NOTHING_LEAKED(&before);
 	if (disturbed & STORM)
 		CHECK(signals > 10, "%d signals", signals);
@@ -325,7 +320,7 @@ static void ranks_mix(struct test_rank *me, void *arg)
 static void threads_mix(struct test_rank *me, void *arg)
 {
 	(void)arg;
-	mix_rank(me, QUIET, rounds());
+	mix_rank(me, QUIET, ROUNDS);
 }
 
 /* ---- A child that gives back what it has inherited ---- */
@@ -341,7 +336,7 @@ static void forks_beside_its_broker(struct team *t, struct told *told)
 {
 	int mapped = 0;
 
-	for (int i = 0; i < 20 * rounds(); i++) {
+	for (int i = 0; i < 20 * ROUNDS; i++) {
 		int status = 0;
 		pid_t child;
 		void *p;
