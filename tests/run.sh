@@ -31,6 +31,7 @@ step "bench: jobs verify, also on emulated devices, and notice a wrong byte" tes
 step "npu: test-npu says where there is none, and counts what it skips" tests/npu_found.sh
 step "install: a program built from the installed files, and uninstall" tests/install.sh
 step "readme: its program builds, runs and prints what it says" tests/readme.sh
+step "exit: whichever way a rank ends, nothing crashes, hangs or is left" tests/exit.sh
 step "ring: the example is right on emulated devices, and wrong without its order" tests/ring.sh
 
 summary
