@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "coll/offer.h"
 
 /* ---- Its arguments ---- */
@@ -199,6 +200,7 @@ int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
 {
 	bool failed = said(c)->status != 0, bytes = false;
 
+	IPCSHARE__POINT("call.heard");
 	*most = 0;
 	c->some_offer = false;
 	heed(c, said(c), most, &bytes);

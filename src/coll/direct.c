@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "coll/offer.h"
 #include "coll/thresholds.h"
 #include "coll/transfer.h"
@@ -232,6 +233,7 @@ static int after_maps(struct ipcshare__call *c)
 	if (failed)
 		return c->otherwise(c);
 	fold_part(c);
+	IPCSHARE__POINT("direct.folded");
 	c->next = after_folds;
 	return 0;
 }
@@ -252,10 +254,12 @@ static bool try(struct ipcshare__call *c)
 	struct ipcshare_error before = *ipcshare_last_error();
 	bool ok = ipcshare__offers_make(c) && (c->fold.op ? map_parts(c) : map_blocks(c));
 
+	IPCSHARE__POINT("direct.mapped");
 	ipcshare__error_restore(&before); /* there is another way */
 	if (ok && !c->fold.op && !c->shows) {
 		copy_blocks(c);
 		ipcshare__transfer_own(c);
+		IPCSHARE__POINT("direct.copied");
 	}
 	return ok;
 }

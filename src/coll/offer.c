@@ -6,6 +6,7 @@
 
 #include "base/descriptor.h"
 #include "base/error.h"
+#include "base/point.h"
 #include "group/describe.h"
 
 /* What follows an offer, for each rank: where its block begins, and where what it has for us belongs. */
@@ -123,6 +124,7 @@ bool ipcshare__offer(struct ipcshare__call *c, bool gives, bool takes)
 		o.to = (struct ipcshare__wire_descriptor){ 0 };
 	o.read_only = d->out && d->out->read_only;
 	offer_write(c, &o, out, in);
+	IPCSHARE__POINT("offer.made");
 	return d->out || d->in;
 }
 

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/point.h"
 #include "coll/direct.h"
 #include "coll/forms.h"
 #include "coll/thresholds.h"
@@ -85,6 +86,7 @@ static int after_window(struct ipcshare__call *c);
 static int reduce_window(struct ipcshare__call *c)
 {
 	reduce_part(c);
+	IPCSHARE__POINT("reduce.part");
 	write_window(c, c->done + window_of(c));
 	c->next = after_window;
 	return 0;
@@ -93,6 +95,7 @@ static int reduce_window(struct ipcshare__call *c)
 static int after_window(struct ipcshare__call *c)
 {
 	read_parts(c);
+	IPCSHARE__POINT("reduce.window");
 	c->done += window_of(c);
 	if (c->done < c->most)
 		return reduce_window(c);
@@ -127,6 +130,7 @@ static int after_first(struct ipcshare__call *c)
 		return reduce_window(c);
 	if (recv)
 		ipcshare__call_fold(c, recv, short_at(c->most), c->out.base, len_of(c));
+	IPCSHARE__POINT("reduce.folded");
 	c->next = NULL;
 	return 0;
 }

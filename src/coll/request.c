@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "group/wait.h"
 
 struct ipcshare_request {
@@ -134,6 +135,7 @@ int ipcshare__request_start(struct ipcshare__call *call, struct ipcshare_request
 	r->error = *ipcshare_last_error();
 	append(r->group, r);
 	settle(r->group);
+	IPCSHARE__POINT("request.started");
 	*out = r;
 	return 0;
 }
@@ -175,6 +177,7 @@ int ipcshare_request_test(struct ipcshare_request **request, int *done)
 		if (err)
 			return forget(request, err);
 		progress((*request)->group);
+		IPCSHARE__POINT("request.tested");
 		if (!(*request)->over) {
 			*done = 0;
 			return 0;
@@ -197,6 +200,7 @@ int ipcshare_request_wait(struct ipcshare_request **request)
 	if (err)
 		return forget(request, err);
 	before = *ipcshare_last_error();
+	IPCSHARE__POINT("request.awaited");
 	run((*request)->group, *request);
 	ipcshare__error_restore(&before);
 	return finish(request);

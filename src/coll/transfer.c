@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/point.h"
 #include "coll/direct.h"
 
 #define BODY sizeof(((struct ipcshare__slot *)NULL)->body)
@@ -182,6 +183,7 @@ static int go_on(struct ipcshare__call *c)
 static int after_more(struct ipcshare__call *c)
 {
 	read_slots(c);
+	IPCSHARE__POINT("slots.more");
 	c->done += c->lane;
 	return go_on(c);
 }
@@ -204,6 +206,7 @@ static int after_first(struct ipcshare__call *c)
 	if (c->some_offer) /* there are no bytes in the slots of some */
 		return again(c);
 	read_first(c);
+	IPCSHARE__POINT("slots.first");
 	c->done = c->lane;
 	return go_on(c);
 }

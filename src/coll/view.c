@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/handle.h"
+#include "base/point.h"
 #include "coll/offer.h"
 #include "coll/transfer.h"
 
@@ -93,6 +94,7 @@ static void view_fill(struct ipcshare_view *v, struct ipcshare__call *c)
 	v->serial = ++c->group->views_made;
 	atomic_fetch_add(&c->group->children, 1);
 	ipcshare__owned_add(c->group->ctx, &v->owned, view_abandon);
+	IPCSHARE__POINT("view.made");
 }
 
 /* The call is complete but for @in, which wants @count elements of rank @only, or of all. */
@@ -193,7 +195,9 @@ int ipcshare_view_free(struct ipcshare_view *view)
 		return err;
 	g = view->group;
 	let_go(view); /* all have, when all meet */
+	IPCSHARE__POINT("view.let_go");
 	err = ipcshare__agree_to_free(g, IPCSHARE__COLL_VIEW_FREE, view->serial, "view");
+	IPCSHARE__POINT("view.agreed");
 	ipcshare__handle_remove(view);
 	ipcshare__owned_remove(g->ctx, &view->owned);
 	atomic_fetch_sub(&g->children, 1);

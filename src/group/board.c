@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/identity.h"
+#include "base/point.h"
 #include "group/wait.h"
 
 /* ---- Our own part, and those of the peers ---- */
@@ -140,12 +141,14 @@ void ipcshare__board_post(struct ipcshare_group *g)
 	const uint64_t *from = (const uint64_t *)&g->front;
 	uint64_t *to = (uint64_t *)&slot->front;
 
+	IPCSHARE__POINT("round.begun");
 	/* What is beside the flag last, and all in one go: whoever looks on takes the line away. */
 	for (size_t i = (g->front_used + 7) / 8; i > 0; i--)
 		to[i - 1] = from[i - 1];
 	g->front_used = 0;
 	/* Pairs with the acquire loads in has_entered(). It may still be on its way when this returns. */
 	__atomic_store_n(&slot->round, ++g->round, __ATOMIC_RELEASE);
+	IPCSHARE__POINT("round.posted");
 }
 
 #if defined(__SANITIZE_THREAD__) && !defined(__clang__)

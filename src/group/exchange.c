@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/point.h"
 #include "group/board.h"
 #include "group/wait.h"
 
@@ -92,7 +93,9 @@ static int bootstrap_exchange(struct ipcshare_group *g, const void *mine, size_t
 	int result;
 
 	exchange_begin(g, &a);
+	IPCSHARE__POINT("bootstrap.entered");
 	result = g->bootstrap.allgather(g->bootstrap.arg, &a.wait, mine, len, all);
+	IPCSHARE__POINT("bootstrap.left");
 	return exchange_end(g, &a, result);
 }
 
@@ -125,6 +128,7 @@ int ipcshare__exchange_post(struct ipcshare_group *g)
 /* All have posted, or why that will not be. */
 static int round_end(struct ipcshare_group *g, int err)
 {
+	IPCSHARE__POINT("round.over");
 	if (err) /* whoever is late and finds all of us here must not go on */
 		g->page->unfinished = g->round;
 	else
@@ -275,6 +279,7 @@ void ipcshare__detail_say(struct ipcshare_group *g, int status)
 
 	detail_fill(&mine, status);
 	memcpy(&ipcshare__board_slot(g)->front, &mine, sizeof(mine));
+	IPCSHARE__POINT("detail.said");
 }
 
 int ipcshare__details_hear(struct ipcshare_group *g)

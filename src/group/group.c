@@ -11,6 +11,7 @@
 #include "base/handle.h"
 #include "base/identity.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "group/board.h"
 #include "group/mesh.h"
 #include "group/wait.h"
@@ -204,16 +205,20 @@ static int group_meet(struct ipcshare_group *g, int status, const char *key,
 		    all[r].status)
 			return ipcshare__agree_on_failure(g, status);
 	err = hellos_take(g, all);
+	IPCSHARE__POINT("hellos.taken");
 	if (err == IPCSHARE_ERR_BOOTSTRAP) /* every rank sees it, and no exchange can work */
 		return ipcshare__exchange_quit(g, err);
 	if (!err)
 		err = ipcshare__board_allow(g);
+	IPCSHARE__POINT("board.allowed");
 	/* Every whitelist is in place; or one isn't, and nobody is to stumble over that. */
 	err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
 	if (err)
 		return err;
 	err = peers_meet(g, all);
+	IPCSHARE__POINT("peers.met");
 	err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_CREATE, err, NULL, 0, NULL);
+	IPCSHARE__POINT("group.met");
 	g->met = !err; /* now all have mapped what all others show */
 	g->crowded = err || ipcshare__board_crowded(g);
 	return err;
@@ -259,6 +264,7 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 		err = ipcshare__board_make(g, key);
 	if (!err)
 		err = ipcshare__handle_add(g, IPCSHARE__HANDLE_GROUP);
+	IPCSHARE__POINT("group.made");
 	err = group_meet(g, err, key, all);
 	free(all);
 	if (err) {
@@ -294,6 +300,7 @@ static void group_end(struct ipcshare_group *g, bool broken)
 	ipcshare__handle_remove(g);
 	ipcshare__owned_remove(ctx, &g->owned);
 	peers_leave(g);
+	IPCSHARE__POINT("group.left");
 	ipcshare__board_end(g);
 	if (g->bootstrap.release)
 		g->bootstrap.release(g->bootstrap.arg, broken);
@@ -324,6 +331,7 @@ int ipcshare_group_free(struct ipcshare_group *g)
 		err = ipcshare__agree(g, IPCSHARE__COLL_GROUP_FREE, err, NULL, 0, NULL);
 	if (err && !g->broken)
 		return err;
+	IPCSHARE__POINT("group.ending");
 	broken = g->broken;
 	if (atomic_load(&g->children)) /* whatever became of the exchange */
 		return children_alive(g);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "group/set.h"
 
 _Static_assert(sizeof(struct ipcshare_descriptor) == sizeof(struct ipcshare__wire_descriptor),
@@ -44,6 +45,7 @@ static int region_map(struct ipcshare__set *set, int rank, uint32_t ref, struct 
 
 	if (!err)
 		err = ipcshare__mappings_hold(g->ctx, g->members[rank].peer, &want, 1);
+	IPCSHARE__POINT("lazy.imported");
 	if (err) {
 		ipcshare__fail_at(rank, -1);
 		return err;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/handle.h"
+#include "base/point.h"
 
 static struct ipcshare__set *set_at(struct ipcshare__owned *owned)
 {
@@ -208,8 +209,10 @@ int ipcshare_set_free(struct ipcshare_set *open)
 		return err;
 	ipcshare__plans_end(set->group->ctx, &set->plans, IPCSHARE_ERR_CLOSED);
 	mappings_drop(set); /* importers first, then all meet, then the owners let go */
+	IPCSHARE__POINT("set.let_go");
 	if (set->serial)
 		err = ipcshare__agree_to_free(set->group, IPCSHARE__COLL_SET_FREE, set->serial, "set");
+	IPCSHARE__POINT("set.agreed");
 	ipcshare__set_delete(open);
 	return err;
 }

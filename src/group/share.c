@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "group/set.h"
 
 /* ---- Make: this rank's part ---- */
@@ -160,6 +161,7 @@ static void set_give_up(struct ipcshare_group *g, struct ipcshare__set *set, boo
 		ipcshare__set_delete(&set->open);
 	else
 		ipcshare__set_cancel(set);
+	IPCSHARE__POINT("share.given_up");
 	if (!g->broken)
 		ipcshare__exchange_barrier(g);
 	ipcshare__error_restore(&why);
@@ -172,8 +174,11 @@ static int set_agree(struct ipcshare_share *s, struct ipcshare__meeting *m,
 	struct ipcshare_error bad;
 	int status = ipcshare__set_end(set, parts, NULL, 0, &bad);
 	uint64_t failures = status ? 0 : set->failures;
-	int err = ipcshare__meeting_end(m, s, status, &bad, &failures, NULL);
+	int err;
 
+	IPCSHARE__POINT("share.imported");
+	err = ipcshare__meeting_end(m, s, status, &bad, &failures, NULL);
+	IPCSHARE__POINT("share.agreed");
 	if (err)
 		set_give_up(s->group, set, !status);
 	else
@@ -204,7 +209,9 @@ int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, si
 		status = ipcshare__share_make(g, &args, &s);
 	if (!status)
 		status = ipcshare__set_begin(s, &set, &parts);
+	IPCSHARE__POINT("share.described");
 	err = ipcshare__meeting_hold(&m, g, IPCSHARE__COLL_SHARE, status, s, parts);
+	IPCSHARE__POINT("share.exchanged");
 	if (err)
 		ipcshare__set_cancel(set);
 	else

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "group/set.h"
 
 #define LETS_GO 1u /* flag of the verdict: some region is not in the set any more */
@@ -118,6 +119,7 @@ static void rows_sweep(struct ipcshare__set *set)
 	for (int r = 0; r < g->size; r++)
 		if (r != g->rank)
 			ipcshare__row_sweep(&set->rows[r], g->ctx);
+	IPCSHARE__POINT("update.let_go");
 	if (!g->broken)
 		ipcshare__exchange_barrier(g); /* its failure is the next collective's to tell */
 	ipcshare__row_sweep(&set->rows[g->rank], g->ctx);
@@ -152,7 +154,9 @@ static int update_agree(struct ipcshare__set *set, struct ipcshare_share *s,
 	}
 	for (int r = 0; r < set->open.nranks; r++)
 		failures += ipcshare__row_failures(&set->rows[r]);
+	IPCSHARE__POINT("update.placed");
 	err = ipcshare__meeting_end(m, s, err, &bad, &failures, &flags);
+	IPCSHARE__POINT("update.agreed");
 	if (err) {
 		why = *ipcshare_last_error();
 		if (swapped)
@@ -191,7 +195,9 @@ int ipcshare_set_update(struct ipcshare_set *open, const size_t *index,
 		parts = ipcshare__parts_new(set, s, set->serial);
 		status = parts ? 0 : IPCSHARE_ERR_NO_MEMORY;
 	}
+	IPCSHARE__POINT("update.described");
 	err = ipcshare__meeting_hold(&m, set->group, IPCSHARE__COLL_SET_UPDATE, status, s, parts);
+	IPCSHARE__POINT("update.exchanged");
 	if (!err)
 		err = update_agree(set, s, &m, parts);
 	else if (parts)

@@ -12,6 +12,7 @@
 #include "base/handle.h"
 #include "base/identity.h"
 #include "base/log.h"
+#include "base/point.h"
 
 #define TIMEOUT_MAX (INT_MAX / 2u) /* milliseconds, that poll() takes as an int */
 
@@ -191,8 +192,10 @@ int ipcshare_close(struct ipcshare_ctx *ctx)
 		err = ipcshare__regions_close(ctx);
 	if (err)
 		return err;
+	IPCSHARE__POINT("context.closing");
 	ipcshare__handle_remove(ctx);
 	ipcshare__broker_stop(ctx->broker, 0);
+	IPCSHARE__POINT("broker.stopped");
 	ipcshare__imports_abandon(ctx); /* nothing is in use; only empty tables are left */
 	backends_close(ctx);
 	ipcshare__blocks_close(&ctx->blocks);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/handle.h"
+#include "base/point.h"
 #include "memory/context.h"
 
 /* ---- Giving up a mapping that nobody uses and nobody can find ---- */
@@ -365,6 +366,7 @@ int ipcshare__mappings_hold(struct ipcshare_ctx *ctx, struct ipcshare__peer *pee
 		if (mine[i] && wants[i].mapping)
 			todo[ntodo++] = i;
 	hold_import(ctx, peer, wants, todo, imports, ntodo, &first);
+	IPCSHARE__POINT("mappings.imported");
 	pthread_mutex_lock(&ctx->lock);
 	for (size_t i = 0; i < ntodo; i++)
 		hold_publish(ctx, &wants[todo[i]], &imports[i]);
@@ -476,6 +478,7 @@ int ipcshare__imports_retire(void *arg, const struct ipcshare__caller *caller, u
 	}
 	pthread_mutex_unlock(&ctx->lock);
 	ipcshare__mappings_close(ctx, idle);
+	IPCSHARE__POINT("mappings.retired");
 	return status;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "memory/context.h"
 #include "memory/region.h"
 
@@ -148,10 +149,12 @@ int ipcshare__region_publish(struct ipcshare_ctx *ctx, struct ipcshare__region *
 	if (err)
 		return err;
 	err = publish_export(ctx, r, flags);
+	IPCSHARE__POINT("region.exported");
 	if (!err)
 		err = publish_protect(ctx, r, flags);
 	if (!err && n)
 		err = publish_allow(ctx, r, flags, ids, n);
+	IPCSHARE__POINT("region.allowed");
 	let(ctx, r);
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/point.h"
 #include "memory/context.h"
 
 #define NO_SLOT UINT32_MAX
@@ -227,6 +228,7 @@ int ipcshare__region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r
 	int err = 0;
 
 	region_pause(ctx, r, true);
+	IPCSHARE__POINT("region.paused");
 	for (size_t i = 0; i < r->ntold && (gone || !err); i++) {
 		int status = ipcshare__retire(ctx, r->told[i].endpoint, what, r->generation);
 
@@ -234,6 +236,7 @@ int ipcshare__region_retire(struct ipcshare_ctx *ctx, struct ipcshare__region *r
 			first = *ipcshare_last_error();
 		err = err ?: status;
 	}
+	IPCSHARE__POINT("region.retired");
 	if (err)
 		ipcshare__error_restore(&first);
 	if (err && !gone)
@@ -251,6 +254,7 @@ void ipcshare__region_close(struct ipcshare_ctx *ctx, struct ipcshare__region *r
 		ops->close_export(ctx->backend, &r->mem);
 		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_CLOSE_EXPORT, 1, start);
 	}
+	IPCSHARE__POINT("region.unexported");
 	start = ipcshare__now_ns();
 	ops->release(ctx->backend, &r->mem);
 	if (r->origin != IPCSHARE__REGISTERED)

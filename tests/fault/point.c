@@ -1,7 +1,81 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "point.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/clock.h"
 #include "base/point.h"
 
-void ipcshare__point(const char *name)
+/* Made by the linker around the names of IPCSHARE__POINT(). */
+extern const char *const __start_ipcshare_points[] __attribute__((visibility("hidden")));
+extern const char *const __stop_ipcshare_points[] __attribute__((visibility("hidden")));
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* brokers come to points, too */
+static _Atomic int now;
+static struct point_record *watching;
+static struct point_place target; /* .point NULL: none */
+static int fate;
+static _Atomic uint64_t *struck;
+
+const char *const *point_names(size_t *n)
 {
-	(void)name;
+	*n = (size_t)(__stop_ipcshare_points - __start_ipcshare_points);
+	return __start_ipcshare_points;
+}
+
+void point_step(int step)
+{
+	atomic_store(&now, step);
+}
+
+void point_watch(struct point_record *record)
+{
+	watching = record;
+}
+
+void point_arm(struct point_place place, int signal, _Atomic uint64_t *struck_ns)
+{
+	target = place;
+	fate = signal;
+	struck = struck_ns;
+}
+
+static int is_at(const struct point_place *place, const char *point, int step)
+{
+	return place->step == step && !strcmp(place->point, point);
+}
+
+static void note(struct point_record *r, const char *point, int step)
+{
+	size_t n = atomic_load(&r->n);
+
+	for (size_t i = 0; i < n; i++)
+		if (is_at(&r->places[i], point, step))
+			return;
+	if (n == POINT_PLACES)
+		return; /* whoever reads it finds that it is full */
+	r->places[n] = (struct point_place){ point, step };
+	atomic_store(&r->n, n + 1);
+}
+
+/* In the thread that came here, so that it does nothing more. */
+static void strike(void)
+{
+	target.point = NULL;
+	atomic_store(struck, ipcshare__now_ns());
+	raise(fate);
+}
+
+void ipcshare__point(const char *point)
+{
+	int step = atomic_load(&now);
+
+	pthread_mutex_lock(&lock);
+	if (watching)
+		note(watching, point, step);
+	if (target.point && is_at(&target, point, step))
+		strike();
+	pthread_mutex_unlock(&lock);
 }

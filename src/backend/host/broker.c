@@ -17,6 +17,7 @@
 #include "backend/host/offers.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/point.h"
 
 #define CLIENTS 64 /* served at a time; more wait in the socket's queue */
 #define PATIENCE_NS 5000000000u /* a client that says nothing that long is dropped */
@@ -155,6 +156,7 @@ static int request_check(const struct message *in, size_t len)
 static int serve(struct ipcshare__broker *b, struct client *c)
 {
 	ssize_t len;
+	int err;
 
 	b->in.head = (struct ipcshare__broker_head){ 0 }; /* a short one leaves the rest as it is */
 	len = recv(c->socket, &b->in, sizeof(b->in), MSG_DONTWAIT | MSG_TRUNC);
@@ -163,6 +165,7 @@ static int serve(struct ipcshare__broker *b, struct client *c)
 	if (len == 0)
 		return -1;
 	c->deadline_ns = ipcshare__now_ns() + PATIENCE_NS;
+	IPCSHARE__POINT("broker.asked");
 	b->out.head = (struct ipcshare__broker_head){
 		.magic = IPCSHARE__MAGIC_BROKER,
 		.layout = IPCSHARE__LAYOUT,
@@ -176,7 +179,9 @@ static int serve(struct ipcshare__broker *b, struct client *c)
 	}
 	b->out.head.count = b->in.head.count;
 	c->keeps = b->in.head.op == IPCSHARE__BROKER_RETIRE;
-	return b->in.head.op == IPCSHARE__BROKER_GET ? serve_get(b, c) : serve_retire(b, c);
+	err = b->in.head.op == IPCSHARE__BROKER_GET ? serve_get(b, c) : serve_retire(b, c);
+	IPCSHARE__POINT("broker.answered");
+	return err;
 }
 
 /* ---- Clients ---- */
@@ -256,6 +261,7 @@ static void client_accept(struct ipcshare__broker *b)
 		return;
 	}
 	c.status = ipcshare__caller_of(c.socket, &c.caller);
+	IPCSHARE__POINT("broker.accepted");
 	b->clients[b->nclients++] = c;
 }
 

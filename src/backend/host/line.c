@@ -12,6 +12,7 @@
 #include "backend/host/socket.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/point.h"
 
 #define DYING_MS 1000 /* at most between the two signs of a process's end, where others have its core */
 
@@ -61,6 +62,7 @@ int ipcshare__line_open(const char *socket_dir, uint64_t endpoint, unsigned time
 	if (line.socket < 0)
 		return ipcshare__fail_errno(errno, stage, "socket");
 	err = connect_until(line.socket, socket_dir, endpoint, line.deadline_ns, stage);
+	IPCSHARE__POINT("line.connected");
 	if (!err)
 		err = ipcshare__caller_of(line.socket, &line.owner);
 	if (err) {
@@ -236,11 +238,13 @@ static int exchange(struct ipcshare__line *line, uint16_t op, const void *entrie
 	if (getrandom(&head.nonce, sizeof(head.nonce), 0) != sizeof(head.nonce))
 		return ipcshare__fail_errno(errno, stage, "getrandom");
 	err = send_request(line, &head, entries, n * entry_size, stage);
+	IPCSHARE__POINT("line.asked");
 	if (!err)
 		err = await_reply(line, stage);
 	if (err)
 		return err;
 	len = recvmsg(line->socket, &msg, MSG_CMSG_CLOEXEC);
+	IPCSHARE__POINT("line.answered");
 	if (len <= 0)
 		return lost(line, stage);
 	answers->nfds = take_fds(&msg, answers->fds, answers->max_fds);
