@@ -42,6 +42,8 @@ UNIT_OBJ     := $(call objects,tests/unit/*.c)
 CONTRACT_OBJ := $(call objects,tests/contract/*.c)
 MPITEST_OBJ  := $(call objects,tests/mpi/*.c)
 FAULT_OBJ    := $(call objects,tests/fault/*.c)
+# What tests of faults do meanwhile is as in the unit tests.
+FAULT_UNIT   := $(patsubst %,$B/tests/unit/%.o,coll_case elements team workout)
 TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ)
 OBJ          := $(LIB_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
 # The library once more, with points at which tests end a process.
@@ -81,7 +83,7 @@ $B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
-$B/run-fault: $(FAULT_OBJ) $(SUPPORT_OBJ) $(POINT_OBJ)
+$B/run-fault: $(FAULT_OBJ) $(FAULT_UNIT) $(SUPPORT_OBJ) $(POINT_OBJ)
 $(TESTS): private override LDLIBS += -lcunit
 $B/ipcshare-bench: private override LDLIBS += -lm
 $B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,ipcshare__board_post ipcshare__board_wait fallocate)
@@ -154,7 +156,7 @@ test-aarch64: ## cross-build for AArch64, and run the unit tests under qemu-user
 
 soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
-	$(MAKE) $B/run-unit $B/run-mpi
+	$(MAKE) $B/run-unit $B/run-fault $B/run-mpi
 	$(NO_ASLR) env SOAK_SECONDS=$(SECONDS) SEED=$(SEED) CASES=$(CASES) tests/soak.sh
 
 # Whatever TEST_EMU says, the runtime is the one that is found.
