@@ -12,7 +12,7 @@ step "layers: one-way dependencies, exported names, headers" tests/check-layers.
 step "unit: parts on their own, no MPI" $limit "$B/run-unit"
 step "instructions: the hot paths take no more of them than they did" tests/instructions.sh
 step "aarch64: parts on their own, under qemu-user" \
-	tests/aarch64.sh fold. coll. coll_check. index. directory. blob. blocks. slab.
+	tests/aarch64.sh fold. coll. coll_check. index. directory. blob. blocks. slab. mix.so_do
 step "fault: delays at every point of the protocols" $limit "$B/run-fault" delays
 step "contract: what every backend promises" $limit "$B/run-contract"
 for ranks in 1 2 4 8; do
