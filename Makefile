@@ -10,8 +10,9 @@ V        ?=##		1 shows the compilers' command lines
 RANKS    ?= 4##		processes of make run
 WORKLOAD ?=##		names or files for make run, instead of the four of bench/workloads
 BACKEND  ?=##		backend for make run, instead of the library's choice
+SECONDS  ?= 600##	that make soak takes
 SEED     ?=##		of make soak, to repeat a run
-CASES    ?=##		random cases of each program in make soak: 30000
+CASES    ?=##		of each random test in make soak, made once, instead of for so many seconds
 CALLS    ?=##		options of ipcshare-bench calls in make test-npu: --size 4K --repeat 100
 PREFIX   ?= /usr/local##	where to install, with DESTDIR in front; single folders as below
 BINDIR     ?= $(PREFIX)/bin
@@ -41,6 +42,8 @@ UNIT_OBJ     := $(call objects,tests/unit/*.c)
 CONTRACT_OBJ := $(call objects,tests/contract/*.c)
 MPITEST_OBJ  := $(call objects,tests/mpi/*.c)
 FAULT_OBJ    := $(call objects,tests/fault/*.c)
+# What tests of faults do meanwhile is as in the unit tests.
+FAULT_UNIT   := $(patsubst %,$B/tests/unit/%.o,coll_case elements team workout)
 TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ)
 OBJ          := $(LIB_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
 # The library once more, with points at which tests end a process.
@@ -80,10 +83,10 @@ $B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
-$B/run-fault: $(FAULT_OBJ) $(SUPPORT_OBJ) $(POINT_OBJ)
+$B/run-fault: $(FAULT_OBJ) $(FAULT_UNIT) $(SUPPORT_OBJ) $(POINT_OBJ)
 $(TESTS): private override LDLIBS += -lcunit
 $B/ipcshare-bench: private override LDLIBS += -lm
-$B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__board_%,post wait)
+$B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,ipcshare__board_post ipcshare__board_wait fallocate)
 $(PROGRAMS) $(TESTS):
 	$(call say,link   ) $(COMPILER) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -151,10 +154,10 @@ test-aarch64: ## cross-build for AArch64, and run the unit tests under qemu-user
 	.ci/cunit-arm64 build/cunit-arm64
 	tests/aarch64.sh
 
-soak: ## random collectives against a reference and MPI: CASES=30000, another SEED each time
+soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
-	$(MAKE) $B/run-unit $B/run-mpi
-	$(NO_ASLR) env SEED=$(SEED) CASES=$(CASES) tests/soak.sh
+	$(MAKE) $B/run-unit $B/run-fault $B/run-mpi
+	$(NO_ASLR) env SOAK_SECONDS=$(SECONDS) SEED=$(SEED) CASES=$(CASES) tests/soak.sh
 
 # Whatever TEST_EMU says, the runtime is the one that is found.
 test-npu: ## run what an NPU can show on the CANN that is found; prints a report to send us

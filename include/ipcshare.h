@@ -169,7 +169,9 @@ IPCSHARE_API int ipcshare_close(struct ipcshare_ctx *ctx);
  * For the way out after a failure: talks to no peer, calls no driver, waits for nobody. Groups,
  * sets, views, plans, shares, arenas, memory and mappings of @ctx are gone afterwards, but plans
  * whose set was freed before. Peers keep what they have mapped.
- * In a forked child it drops the inherited context.
+ * In a forked child it drops the inherited context. Not so if another thread of the program was in a
+ * call on it when this one forked: then leave it be, for what that call was changing is half changed
+ * here. It is dead, and ends with the process.
  *
  * Return: 0; ERR_CLOSED
  */

@@ -24,6 +24,7 @@ left_out()
 	stat="qemu makes up /proc/self/stat, and with it when the process started"
 	emu="the emulator of the runtime is built for this machine only"
 	advice="qemu takes this advice to madvise() for a hint"
+	grows="qemu's own memory counts, and grows"
 	program="qemu starts no other program of AArch64"
 	cat <<-EOF
 		arena.a_forked: $wipe
@@ -37,7 +38,9 @@ left_out()
 		broker.one_process_is_listed: $stat
 		context.a_fork: $wipe
 		context.abandon_in_a_fork: $wipe
-		context.two_hundred_contexts: qemu's own memory counts, and grows
+		context.two_hundred_contexts: $grows
+		cycles.contexts_come: $grows
+		cycles.groups_come: $grows
 		doctor.: $program
 		features.a_system_call: qemu has no seccomp()
 		group.ranks_may_be_known: $stat
@@ -56,6 +59,9 @@ left_out()
 		memory.no_address: $thread
 		memory.no_descriptor: $thread
 		memory.registered_memory: $thread
+		mix.a_child_may: $wipe
+		mix.children: $wipe
+		mix.neither: $wipe
 		onesided.a_fork: $thread
 		plan.plans_are_abandoned: $wipe
 		share_access.an_open_share: $thread

@@ -13,7 +13,8 @@ step "unit: parts on their own, no MPI" $limit "$B/run-unit"
 step "unit: shares of hardened processes, not as root" $limit tests/harden.sh
 step "instructions: the hot paths take no more of them than they did" tests/instructions.sh
 step "aarch64: parts on their own, under qemu-user" \
-	tests/aarch64.sh fold. coll. coll_check. index. directory. blob. blocks. slab.
+	tests/aarch64.sh fold. coll. coll_check. index. directory. blob. blocks. slab. mix.so_do
+step "fault: delays at every point of the protocols" $limit "$B/run-fault" delays
 step "contract: what every backend promises" $limit "$B/run-contract"
 step "fault: a rank is killed, or stopped, at every point of the protocols" $limit "$B/run-fault" kill
 for ranks in 1 2 4 8; do
@@ -33,6 +34,7 @@ step "bench: jobs verify, also on emulated devices, and notice a wrong byte" tes
 step "npu: test-npu says where there is none, and counts what it skips" tests/npu_found.sh
 step "install: a program built from the installed files, and uninstall" tests/install.sh
 step "readme: its program builds, runs and prints what it says" tests/readme.sh
+step "exit: whichever way a rank ends, nothing crashes, hangs or is left" tests/exit.sh
 step "ring: the example is right on emulated devices, and wrong without its order" tests/ring.sh
 
 summary

@@ -75,10 +75,20 @@ static void strike(void)
 	raise(fate);
 }
 
+static void (*_Atomic delay)(void);
+
+void point_delay(void (*fn)(void))
+{
+	atomic_store(&delay, fn);
+}
+
 void ipcshare__point(const char *point)
 {
+	void (*fn)(void) = atomic_load(&delay);
 	int step = atomic_load(&now);
 
+	if (fn)
+		fn();
 	pthread_mutex_lock(&lock);
 	if (watching)
 		note(watching, point, step);

@@ -32,5 +32,7 @@ void point_step(int step);
 void point_watch(struct point_record *record);
 /* When it first comes to @place it gets @signal, and the time of that is in @struck_ns just before. */
 void point_arm(struct point_place place, int signal, _Atomic uint64_t *struck_ns);
+/* Call @fn at each point, in whichever thread comes there; NULL: no more. */
+void point_delay(void (*fn)(void));
 
 #endif

@@ -30,14 +30,17 @@ static int wait_ready(int fd, short events, struct ipcshare_wait *wait)
 	struct pollfd p = { .fd = fd, .events = events };
 	int err;
 
-	while (poll(&p, 1, wait ? 1 : TEST_CHILD_PATIENCE_S * 1000) <= 0) {
-		if (!wait)
+	for (;;) {
+		int n = poll(&p, 1, wait ? 1 : TEST_CHILD_PATIENCE_S * 1000);
+
+		if (n > 0)
+			return 0;
+		if (!wait && (n == 0 || errno != EINTR))
 			return -1;
 		err = tick(wait);
 		if (err)
 			return err;
 	}
-	return 0;
 }
 
 static int send_all(int fd, const void *bytes, size_t len, struct ipcshare_wait *wait)

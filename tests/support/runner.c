@@ -202,6 +202,17 @@ void test_skip(const char *format, ...)
 	fputs(line, stderr);
 }
 
+void test_figure(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fprintf(stderr, "\nfigure: %s: %s\n", test_name(), text);
+}
+
 int test_patience(int seconds)
 {
 	const char *factor = getenv("TEST_PATIENCE");

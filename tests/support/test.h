@@ -138,6 +138,9 @@ void test_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
  */
 void test_skip(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What a test has measured, on standard error: scripts collect these lines. */
+void test_figure(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* ---- Leaks ------------------------------------------------------------------------------- */
 
 /* What this process holds. */

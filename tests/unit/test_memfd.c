@@ -79,6 +79,28 @@ static void big_memory_too(void)
 	ipcshare__memfd_drop(&m);
 }
 
+/* The kernel's own does so before 6.12, when a signal comes: it undoes what was done, and says EINTR. */
+int __real_fallocate(int fd, int mode, off_t offset, off_t len);
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
+
+static off_t longest; /* that a call may be before the next signal; 0: there are none */
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	if (!longest || len <= longest)
+		return __real_fallocate(fd, mode, offset, len);
+	errno = EINTR;
+	return -1;
+}
+
+/* As timers of profilers do, and of the languages above us. */
+static void signals_delay_it_only(void)
+{
+	longest = 100000;
+	check_made(((size_t)100 << 20) + 5);
+	longest = 0;
+}
+
 static void memory_that_is_not_there_is_an_error(void)
 {
 	static const size_t lengths[] = {
@@ -524,6 +546,7 @@ static void other_memory_than_was_promised_is_refused(void)
 TEST_SUITE(memfd, look_around, find_nothing_left,
 	TEST(memory_is_zeroed_reserved_and_sealed),
 	TEST(big_memory_too),
+	TEST(signals_delay_it_only),
 	TEST(memory_that_is_not_there_is_an_error),
 	TEST(no_descriptor_left_is_a_limit),
 	TEST(no_address_space_left_is_no_memory),

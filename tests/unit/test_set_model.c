@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Shares, updates, lazy sets and frees in random order, against a model that every rank keeps of all
- * ranks: they draw the same numbers, so each knows what the others do.
+ * ranks: they draw the same numbers, so each knows what the others do. TEST_SEED of the environment says
+ * which.
  */
 #include "team.h"
 
@@ -223,7 +224,7 @@ static void step(struct model *m)
 
 static void lives_at_random(struct test_rank *me, void *arg)
 {
-	struct model m = { .me = me, .state = SEED, .next_serial = 1 };
+	struct model m = { .me = me, .state = (uint32_t)test_setting("TEST_SEED", SEED), .next_serial = 1 };
 
 	if (me->nranks == 1)
 		me->bootstrap = team_alone;

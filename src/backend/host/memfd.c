@@ -30,10 +30,11 @@
 #define F_SEAL_FUTURE_WRITE 0x10 /* Linux 5.1 */
 #endif
 /*
- * Bytes reserved by one call. A signal makes fallocate() undo all that it did, so one call for many
- * GiB might never end under a timer.
+ * Bytes reserved by one call. Before Linux 6.12 a signal makes fallocate() undo all that it did, so under a
+ * timer a long call might never end: calls get shorter then.
  */
 #define RESERVE_STEP ((size_t)64 << 20)
+#define RESERVE_LEAST ((size_t)64 << 10)
 /* What may be reserved without a look at how much is left. */
 #define CHECK_FROM ((size_t)1 << 20)
 
@@ -79,13 +80,19 @@ static int check_memory(size_t length)
 /* An errno, or 0. */
 static int fill(int fd, uint64_t offset, size_t length)
 {
-	size_t step;
+	size_t step = RESERVE_STEP;
 
-	for (; length; offset += step, length -= step) {
-		step = length < RESERVE_STEP ? length : RESERVE_STEP;
-		while (fallocate(fd, 0, (off_t)offset, (off_t)step))
-			if (errno != EINTR)
-				return errno;
+	while (length) {
+		size_t n = length < step ? length : step;
+
+		if (!fallocate(fd, 0, (off_t)offset, (off_t)n)) {
+			offset += n;
+			length -= n;
+		} else if (errno != EINTR) {
+			return errno;
+		} else if (step > RESERVE_LEAST) {
+			step /= 2;
+		}
 	}
 	return 0;
 }
