@@ -92,15 +92,13 @@ static void check_set(struct life *l, const struct ipcshare_set *set, size_t i, 
 	}
 }
 
-/* An update comes to all of a set or to nothing; which of both, is seen by the length. */
 static void check_first_set(struct life *l, int struck)
 {
 	size_t last = PIECES - 1;
 
 	for (size_t i = 0; i < last; i++)
 		check_set(l, l->set, i, &pieces[i], struck);
-	check_set(l, l->set, last,
-		  ipcshare_len(l->set, l->me->rank, last) == updated.len ? &updated : &pieces[last], struck);
+	check_set(l, l->set, last, l->updated ? &updated : &pieces[last], struck);
 }
 
 void life_check_sets(struct life *l, int struck)
@@ -282,9 +280,12 @@ static int share_what_can_not_be(struct life *l, const struct deed *deed)
 static int update(struct life *l, const struct deed *deed)
 {
 	struct ipcshare_buf buf = buf_of(l, &updated);
+	int err;
 
 	(void)deed;
-	return life_all(l, ipcshare_set_update(l->set, (size_t[]){ PIECES - 1 }, &buf, 1, 0));
+	err = life_all(l, ipcshare_set_update(l->set, (size_t[]){ PIECES - 1 }, &buf, 1, 0));
+	l->updated = !err;
+	return err;
 }
 
 static int share_lazily(struct life *l, const struct deed *deed)

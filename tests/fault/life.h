@@ -42,6 +42,7 @@ struct life {
 	struct ipcshare_group *group;
 	char *memory[LIFE_MEMORIES]; /* NULL: freed, or not yet there */
 	struct ipcshare_set *set, *lazy;
+	int updated; /* the first one was; if that failed, it must be as before */
 	struct ipcshare_view *view;
 	struct ipcshare_request *requests[LIFE_REQUESTS];
 
