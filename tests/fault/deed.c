@@ -105,7 +105,7 @@ static void fill(struct life *l, const struct deed *d, char *in, char *out)
 static void check(struct life *l, const struct deed *d, const char *out)
 {
 	size_t n = elements_expected(d, l->me->rank), i = 0;
-	int64_t *values = malloc(n * sizeof(*values) + 1);
+	int64_t *values = calloc(n + 1, sizeof(*values));
 
 	life_get(l, values, out, n * sizeof(*values));
 	while (i < n && values[i] == deed_expected(d, l->me->rank, i))

@@ -42,10 +42,12 @@ struct life {
 	struct ipcshare_group *group;
 	char *memory[LIFE_MEMORIES]; /* NULL: freed, or not yet there */
 	struct ipcshare_set *set, *lazy;
+	int updated; /* the first one was; if that failed, it must be as before */
 	struct ipcshare_view *view;
 	struct ipcshare_request *requests[LIFE_REQUESTS];
 
 	int step; /* that it is in, or ended in */
+	uint64_t queued_ns; /* life_queued_ns() when the target began */
 	int calls; /* collective ones that have succeeded */
 	int missed; /* the first failure of a local call; the rank it named; and its text */
 	int missed_rank;
@@ -76,6 +78,8 @@ int life_all(struct life *l, int err);
 void life_check_sets(struct life *l, int struck);
 /* A group of @members only shares, reduces, and parts. */
 void life_meet_without(struct life *l, uint64_t members);
+/* How long this rank has waited for a core of the machine in its life; 0 where that is not known. */
+uint64_t life_queued_ns(void);
 /* Meet outside of the library. @members 0: all. */
 void life_barrier(struct life *l, enum life_lane lane, uint64_t members);
 /* All but the context and the memory, one by one; or all at once. */

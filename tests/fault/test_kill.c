@@ -26,6 +26,7 @@ struct verdict { /* of a survivor */
 	int rank; /* that was named */
 	int step, calls; /* where it ended, and how many collective calls had succeeded */
 	uint64_t ns; /* when */
+	uint64_t queued_ns; /* since the step began, spent waiting for a core */
 	char said[600];
 };
 
@@ -52,11 +53,22 @@ static int fate_status(const struct scene *s)
 	return s->signal == SIGKILL ? IPCSHARE_ERR_PEER_DEAD : IPCSHARE_ERR_TIMEOUT;
 }
 
+/* Where other programs take the cores, ranks wait for those; and each may wait for another that does. */
+static uint64_t most_ms(const struct scene *s)
+{
+	uint64_t queued = 0;
+
+	for (int r = 0; r < LIFE_RANKS; r++)
+		queued += s->verdicts[r].queued_ns;
+	return TOLD_MS + s->deadline_ms + queued / MS;
+}
+
 static void check_told(const struct scene *s, const struct verdict *v)
 {
 	uint64_t ms = (v->ns - s->struck_ns) / MS;
 
-	CHECK(ms < TOLD_MS + s->deadline_ms, "it took %ju ms: %s", (uintmax_t)ms, v->said);
+	CHECK(ms < most_ms(s), "it took %ju ms, and not %ju: %s", (uintmax_t)ms, (uintmax_t)most_ms(s),
+	      v->said);
 	if (s->place.step == life_hello && v->status == IPCSHARE_ERR_TIMEOUT && v->rank < 0)
 		return; /* who was not heard of has no name */
 	CHECK(v->status == fate_status(s), "%s", v->said);
@@ -113,6 +125,7 @@ static void note(struct verdict *v, const struct life *l, int err)
 	*v = (struct verdict){
 		.status = err, .rank = err ? ipcshare_last_error()->rank : -1, .step = l->step,
 		.calls = l->calls, .ns = ipcshare__now_ns(),
+		.queued_ns = life_queued_ns() - l->queued_ns,
 	};
 	snprintf(v->said, sizeof(v->said), "%s", ipcshare_explain());
 }
@@ -349,14 +362,16 @@ static int is_first_or_last(const struct point_record *r, size_t i)
 	return is_first(r, i) || (k == r->n && is_in_a_step(r, i));
 }
 
+/* TEST_POINT, a part of a point's name, leaves out all others. */
 static void sweep(int victim, int signal, int (*wanted)(const struct point_record *r, size_t i), int teams)
 {
 	static struct point_place places[POINT_PLACES];
 	const struct point_record *r = record(victim);
+	const char *only = getenv("TEST_POINT");
 	size_t n = 0;
 
 	for (size_t i = 0; i < r->n; i++)
-		if (wanted(r, i))
+		if (wanted(r, i) && (!only || strstr(r->places[i].point, only)))
 			places[n++] = r->places[i];
 	strike_all(victim, signal, places, n, teams);
 }
