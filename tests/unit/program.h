@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the program does if it is started as another one, that only knows a key. */
-#ifndef TEST_INTRUDER_H
-#define TEST_INTRUDER_H
+/* What this program does when a test starts it as another one, without a test of its own. */
+#ifndef TEST_PROGRAM_H
+#define TEST_PROGRAM_H
 
-#define INTRUDER_ASKS "--ask"
-#define INTRUDER_HOLDS 100 /* exit code: it has inherited something of the library's */
+/* Its last arguments are the broker's endpoint and the secret, in hex: asks for the memory. */
+#define PROGRAM_ASKS "--ask"
+/* Opens a context. */
+#define PROGRAM_OPENS "--open"
 
-/* @argv: INTRUDER_ASKS, the broker's endpoint and the secret, in hex. Its exit code: minus a status. */
-int intruder_main(char **argv);
+/* Instead of an exit code, which is minus a status: it has inherited something of the library's, */
+#define PROGRAM_HOLDS 100
+/* or the failure had no hint. */
+#define PROGRAM_HELPLESS 101
+
+/* Not 0 if @argv wants it; then @code is its exit code. */
+int program_main(char **argv, int *code);
 
 #endif
