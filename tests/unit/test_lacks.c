@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Machines, sandboxes and jobs that lack something: ranks share all the same, or are told what helps. */
+/* Ranks that lack something: they share all the same, or are told what helps. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
