@@ -312,6 +312,75 @@ static void what_is_lacking_is_done_without_or_named_with_what_helps(void)
 	}
 }
 
+/* ---- A little of something ---- */
+
+/* What rank 1 has, beside what it holds already. */
+struct little {
+	const char *what;
+	int resource;
+	rlim_t step; /* a round gives so much more */
+	int statuses[2]; /* what it may come to, beside success */
+};
+
+static rlim_t in_use(int resource)
+{
+	struct test_resources now;
+	unsigned long pages = 0;
+	FILE *f;
+
+	test_resources(&now);
+	if (resource == RLIMIT_NOFILE)
+		return (rlim_t)now.fds;
+	f = fopen("/proc/self/statm", "re");
+	REQUIRE(f && fscanf(f, "%lu", &pages) == 1, "errno %d", errno);
+	fclose(f);
+	return pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Round by round a little more, until all is well. */
+static void lives_with_a_little(struct test_rank *me, void *arg)
+{
+	const struct little *little = arg;
+	struct rlimit before, limit;
+	struct life l = { .status = -1 };
+	int rounds = 0, failures = 0;
+
+	test_no_leak_check();
+	REQUIRE(!getrlimit(little->resource, &before), "errno %d", errno);
+	for (int done = 0; !done; rounds++) {
+		limit = before;
+		if (me->rank)
+			limit.rlim_cur = in_use(little->resource) + (rlim_t)rounds * little->step;
+		REQUIRE(!setrlimit(little->resource, &limit), "errno %d", errno);
+		l = live(me, 0);
+		REQUIRE(!setrlimit(little->resource, &before), "errno %d", errno);
+		failures += l.status != 0;
+		CHECK(!l.status || l.status == little->statuses[0] ||
+		      l.status == little->statuses[1], "%s, round %d: %s in %s: %s", little->what,
+		      rounds, ipcshare_status_name(l.status), steps[l.step], ipcshare_explain());
+		done = all_well(me, l.status || (me->rank == 0 && l.step != SHARE));
+		REQUIRE(rounds < 200, "it never ends");
+	}
+	if (me->rank)
+		CHECK(failures >= 3, "only %d of %d rounds failed", failures, rounds);
+}
+
+static void a_little_is_enough_or_a_limit_that_is_named(void)
+{
+	struct little files = { "descriptors", RLIMIT_NOFILE, 1,
+				{ IPCSHARE_ERR_LIMIT, IPCSHARE_ERR_LIMIT } };
+	struct little space = { "address space", RLIMIT_AS, 128 << 10,
+				{ IPCSHARE_ERR_LIMIT, IPCSHARE_ERR_NO_MEMORY } };
+
+	test_ranks(2, lives_with_a_little, &files);
+	test_goes_on();
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	test_skip("sanitizers need more address space than a test can count");
+#else
+	test_ranks(2, lives_with_a_little, &space);
+#endif
+}
+
 static void opens_without_notice_of_forks(int channel, void *arg)
 {
 	(void)channel;
@@ -349,5 +418,6 @@ static void ranks_of_two_users_cant_share_over_a_folder(void)
 
 TEST_SUITE(lacks, NULL, NULL,
 	TEST(what_is_lacking_is_done_without_or_named_with_what_helps),
+	TEST(a_little_is_enough_or_a_limit_that_is_named),
 	TEST(where_forks_cant_be_noticed_no_context_opens),
 	TEST(ranks_of_two_users_cant_share_over_a_folder));
