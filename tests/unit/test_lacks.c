@@ -219,6 +219,19 @@ static int no_proc(void)
 	return cover("/proc", 0);
 }
 
+/* As hidepid= does for who may not attach. */
+static int no_look_at_peers(void)
+{
+	setenv("IPCSHARE_IDENTITY", "start", 1);
+	return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	       mount("proc", "/proc", "proc", 0, "hidepid=invisible") || test_become_nobody();
+}
+
+static int no_look_at_hardened_peers(void)
+{
+	return no_look_at_peers() || setenv("IPCSHARE_HARDEN", "1", 1);
+}
+
 static int read_only_folder(void)
 {
 	setenv("IPCSHARE_SOCKET_DIR", "/tmp", 1);
@@ -273,6 +286,9 @@ static const struct lack {
 	{ "files of a page (RLIMIT_FSIZE)", no_files_of_a_page, BOTH, 0, 0, IPCSHARE_ERR_LIMIT, ALLOC,
 	  "ulimit -f" },
 	{ "/proc", no_proc, BOTH, 1, 0, IPCSHARE_ERR_SYSTEM, OPEN, "mount /proc" },
+	{ "others' processes in /proc", no_look_at_peers, BOTH, 1, 0, 0, SHARE, "" },
+	{ "hardened ones, too", no_look_at_hardened_peers, BOTH, 1, 0, IPCSHARE_ERR_UNREACHABLE, GROUP,
+	  "hidepid" },
 	{ "a folder that can be written", read_only_folder, BOTH, 1, 0, IPCSHARE_ERR_SYSTEM, OPEN,
 	  "IPCSHARE_SOCKET_DIR" },
 	{ "a folder", no_folder, BOTH, 0, 0, IPCSHARE_ERR_SYSTEM, OPEN, "IPCSHARE_SOCKET_DIR" },
