@@ -48,11 +48,14 @@ left_out()
 		handle.a_forked_child: $wipe
 		handle.a_grandchild: $wipe
 		handle.each_in_a_child: $wipe
+		harden.: qemu has no ptrace()
 		identity.a_caller_that_has_ended: $stat
 		identity.a_caller_with_a_recycled_pid: $stat
 		info.: $program
+		intruder.a_program: $program
 		invalidate.bad_contexts: $wipe
 		invalidate.it_agrees: it takes minutes
+		lacks.: qemu has no seccomp()
 		maps.bad_arguments: $wipe
 		memfd.no_address_space: qemu does not limit the address space
 		memfd.protected_memory: $advice

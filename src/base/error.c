@@ -72,7 +72,9 @@ static const struct errno_meaning meanings[] = {
 	{ ENFILE, IPCSHARE_ERR_LIMIT, "the machine has too many open files (fs.file-max)" },
 	{ ETOOMANYREFS, IPCSHARE_ERR_LIMIT,
 	  "too many descriptors are in flight; raise the limit on open files (ulimit -n)" },
-	{ EAGAIN, IPCSHARE_ERR_LIMIT, "raise the limit on processes and threads (ulimit -u)" },
+	{ EAGAIN, IPCSHARE_ERR_LIMIT,
+	  "raise the limit on processes and threads (ulimit -u), or on address space for their stacks "
+	  "(ulimit -v)" },
 	{ EPERM, IPCSHARE_ERR_SYSTEM,
 	  "a seccomp filter or another sandbox may forbid this call; see ipcshare-info" },
 	{ EACCES, IPCSHARE_ERR_SYSTEM,

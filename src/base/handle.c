@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/handle.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -81,9 +82,10 @@ int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind)
 		err = ipcshare__directory_put(&handles, name_of(handle),
 					      (struct ipcshare__behind){ kind, epoch });
 	pthread_mutex_unlock(&lock);
-	if (err)
-		return ipcshare__fail(err, "open", "", "no room to remember one more handle");
-	return 0;
+	if (err == IPCSHARE_ERR_UNSUPPORTED)
+		return ipcshare__fail(err, "open", "a seccomp filter may forbid madvise(MADV_WIPEONFORK)",
+				      "a fork of this process could not be noticed");
+	return err ? ipcshare__fail_errno(ENOMEM, "open", "one more handle") : 0;
 }
 
 void ipcshare__handle_remove(const void *handle)

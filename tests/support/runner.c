@@ -360,6 +360,22 @@ static int list(void)
 	return 0;
 }
 
+int test_exists(const char *name)
+{
+	size_t len = strcspn(name, ".");
+
+	for (size_t i = 0; __start_test_suites + i < __stop_test_suites; i++) {
+		const struct test_suite *s = __start_test_suites[i];
+
+		if (strlen(s->name) != len || strncmp(s->name, name, len) || !name[len])
+			continue;
+		for (const struct test_case *t = s->tests; t->name; t++)
+			if (!strcmp(t->name, name + len + 1))
+				return 1;
+	}
+	return 0;
+}
+
 int test_main(int argc, char **argv, int rank)
 {
 	int tests = 0, failed;

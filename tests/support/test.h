@@ -77,6 +77,8 @@ int test_main(int argc, char **argv, int rank);
 
 /* "suite.test" that is running now */
 const char *test_name(void);
+/* Is there a test of that name in this program? */
+int test_exists(const char *name);
 
 /* ---- Checks ------------------------------------------------------------------------------ */
 

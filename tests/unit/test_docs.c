@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the man pages say against what the code has. */
+/* What the man pages and tables say against what the code and the tests have. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/config.h"
 #include "support/test.h"
 
 #define OVERVIEW "docs/man/ipcshare.7"
+#define SECURITY "docs/security.md"
 #define INFO "docs/man/ipcshare-info.1"
 
 static char page[65536];
@@ -137,9 +139,44 @@ static void the_page_of_ipcshare_info_has_its_options_and_statuses(void)
 	CHECK_INT(count_entries("\n.SH EXIT STATUS\n", ""), 5); /* the four, and "\.B \-c" */
 }
 
+/* ---- Tables of promises ---- */
+
+/* The names between backquotes in the third column of the row at @row. */
+static void check_tests_of(const char *file, const char *row)
+{
+	char *cell = strndup(row, strcspn(row, "\n")), *rest = cell, *name;
+	int names = 0;
+
+	for (int column = 0; column < 4; column++) /* the first is what stands before the first bar */
+		name = strsep(&rest, "|");
+	for (strsep(&name, "`"); name; strsep(&name, "`"), names++) {
+		const char *test = strsep(&name, "`");
+
+		CHECK(strncmp(test, "tests/", 6) ? test_exists(test) : !access(test, X_OK),
+		      "%s: there is no test %s", file, test);
+	}
+	CHECK(names > 0, "%s: a promise without a test: %.60s", file, row);
+	free(cell);
+}
+
+static void every_test_that_a_table_names_is_there(void)
+{
+	static const char head[] = "| promise | mechanism | test | figure |\n|---|---|---|---|\n";
+	const char *row;
+	int rows = 0;
+
+	load(SECURITY);
+	row = strstr(page, head);
+	REQUIRE(row != NULL, "%s has no table of promises", SECURITY);
+	for (row += strlen(head); *row == '|'; row += strcspn(row, "\n") + 1, rows++)
+		check_tests_of(SECURITY, row);
+	CHECK(rows >= 20, "%d promises", rows);
+}
+
 TEST_SUITE(docs, NULL, NULL,
 	TEST(the_page_has_every_setting_as_it_is),
 	TEST(the_page_has_every_status_as_it_is),
 	TEST(the_page_has_every_kind_of_call),
 	TEST(both_pages_name_this_version),
-	TEST(the_page_of_ipcshare_info_has_its_options_and_statuses));
+	TEST(the_page_of_ipcshare_info_has_its_options_and_statuses),
+	TEST(every_test_that_a_table_names_is_there));

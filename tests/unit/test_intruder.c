@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Who has a bit and wants more: a key, a socket's name, a descriptor for reading. */
-#include "intruder.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,47 +10,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "backend/host/line.h"
 #include "backend/host/socket.h"
 #include "nobody.h"
 #include "offered.h"
+#include "program.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x10
 #endif
 
 /* ---- Another program ---- */
-
-static int is_ours(int fd)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNSPEC };
-	socklen_t len = sizeof(addr) - 1;
-	char path[32], name[64] = "";
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (readlink(path, name, sizeof(name) - 1) > 0 && strstr(name, "memfd:ipcshare"))
-		return 1;
-	return !getsockname(fd, (struct sockaddr *)&addr, &len) &&
-	       !strncmp(addr.sun_path + 1, IPCSHARE__SOCKET_NAME, strlen(IPCSHARE__SOCKET_NAME));
-}
-
-int intruder_main(char **argv)
-{
-	struct ipcshare__broker_get get = { .access = RO };
-	struct ipcshare__broker_got got;
-	struct ipcshare__line line;
-	int fd, err;
-
-	for (fd = 3; fd < 1024; fd++)
-		if (is_ours(fd))
-			return INTRUDER_HOLDS;
-	get.secret[0] = strtoull(argv[2], NULL, 16);
-	get.secret[1] = strtoull(argv[3], NULL, 16);
-	err = ipcshare__line_open("", strtoull(argv[1], NULL, 16), 10000, "import", &line);
-	if (!err)
-		err = ipcshare__line_get(&line, &get, 1, &got, &fd);
-	return -(err ?: got.status);
-}
 
 static void becomes_another_program(int channel, void *arg)
 {
@@ -63,7 +30,7 @@ static void becomes_another_program(int channel, void *arg)
 	snprintf(words[0], sizeof(words[0]), "%jx", (uintmax_t)endpoint);
 	snprintf(words[1], sizeof(words[1]), "%jx", (uintmax_t)secret[0]);
 	snprintf(words[2], sizeof(words[2]), "%jx", (uintmax_t)secret[1]);
-	execl("/proc/self/exe", "run-unit", INTRUDER_ASKS, words[0], words[1], words[2], NULL);
+	execl("/proc/self/exe", "run-unit", PROGRAM_ASKS, words[0], words[1], words[2], NULL);
 	FAIL("execl: errno %d", errno);
 }
 

@@ -209,7 +209,9 @@ static int reply_check(const struct ipcshare__line *line, const struct ipcshare_
 		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, stage, "",
 				      "process %d answers another question", line->owner.pid);
 	if (reply->status)
-		return ipcshare__fail(peer_status(reply->status), stage, "",
+		return ipcshare__fail(peer_status(reply->status), stage,
+				      peer_status(reply->status) == IPCSHARE_ERR_LIMIT
+				      ? "raise the limit on open files there (ulimit -n)" : "",
 				      "process %d refuses: %s", line->owner.pid,
 				      ipcshare_strerror(peer_status(reply->status)));
 	return 0;
