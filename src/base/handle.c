@@ -81,6 +81,8 @@ int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind)
 		err = ipcshare__directory_put(&handles, name_of(handle),
 					      (struct ipcshare__behind){ kind, epoch });
 	pthread_mutex_unlock(&lock);
+	if (err == IPCSHARE_ERR_UNSUPPORTED)
+		return ipcshare__fail(err, "open", "it needs Linux 4.14", "madvise(MADV_WIPEONFORK) fails");
 	if (err)
 		return ipcshare__fail(err, "open", "", "no room to remember one more handle");
 	return 0;
