@@ -162,7 +162,7 @@ test-aarch64: ## cross-build for AArch64, and run the unit tests under qemu-user
 
 soak: ## random collectives against a reference and MPI: CASES=30000, another SEED each time
 	.ci/deps test
-	$(MAKE) $B/run-unit $B/run-mpi
+	$(MAKE) $B/run-unit $B/run-mpi $B/run-fault
 	$(NO_ASLR) env SEED=$(SEED) CASES=$(CASES) tests/soak.sh
 
 # Whatever TEST_EMU says, the runtime is the one that is found.

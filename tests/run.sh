@@ -13,6 +13,7 @@ step "unit: parts on their own, no MPI" $limit "$B/run-unit"
 step "instructions: the hot paths take no more of them than they did" tests/instructions.sh
 step "aarch64: parts on their own, under qemu-user" \
 	tests/aarch64.sh fold. coll. coll_check. index. directory. blob. blocks. slab.
+step "fault: each system call and allocation of the library fails" $limit "$B/run-fault" inject
 step "contract: what every backend promises" $limit "$B/run-contract"
 for ranks in 1 2 4 8; do
 	step "mpi: $ranks ranks" tests/support/mpirun.sh $ranks "$B/run-mpi"

@@ -29,5 +29,6 @@ soak "a plain reference, groups of 1 to 64" $limit "$B/run-unit" coll_random
 for ranks in 2 3 4 5 8; do
 	soak "MPI itself, $ranks ranks" tests/support/mpirun.sh $ranks "$B/run-mpi" coll_random
 done
+soak "each use of each call fails, 4 ranks" env TEST_STRIDE=1 TEST_RANKS=4 $limit "$B/run-fault" inject
 printf '\n==== seed %s%s\n' "$seed" "$table"
 summary

@@ -106,7 +106,7 @@
 	X(sysconf, "of the page size, the cores")                                                  \
 	X(sigfillset, MEMORY_ONLY)                                                                 \
 	X(pthread_sigmask, IN_GLIBC)                                                               \
-	X(pthread_once, IN_GLIBC)                                                                  \
+	X(pthread_key_delete, IN_GLIBC)                                                                  \
 	X(pthread_join, IN_GLIBC)                                                                  \
 	X(pthread_mutex_init, IN_GLIBC)                                                            \
 	X(pthread_mutex_destroy, IN_GLIBC)                                                         \
