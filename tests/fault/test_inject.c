@@ -329,7 +329,20 @@ static void each_call_that_fails_is_named_by_all_or_done_without(void)
 	check_all_met();
 }
 
-/* ---- Around the test ---- */
+static void what_fails_for_a_cause_that_is_not_expected_is_a_system_error(void)
+{
+	struct ipcshare_ctx *ctx = NULL;
+	uintptr_t place;
+
+	inject_arm(INJECT_eventfd, EPERM, 1, INJECT_HERE);
+	CHECK_FAILS(ipcshare_open(NULL, &ctx), IPCSHARE_ERR_SYSTEM);
+	CHECK(inject_disarm(&place), "eventfd() was not called");
+	CHECK_INT(ipcshare_last_error()->code, EPERM);
+	CHECK_STATUS(ipcshare_open(NULL, &ctx), 0);
+	CHECK_STATUS(ipcshare_close(ctx), 0);
+}
+
+/* ---- Around each test ---- */
 
 static char folder[] = "/tmp/ipcshare-inject-XXXXXX";
 
@@ -352,4 +365,5 @@ static void end(void)
 }
 
 TEST_SUITE(inject, begin, end,
-	TEST(each_call_that_fails_is_named_by_all_or_done_without));
+	TEST(each_call_that_fails_is_named_by_all_or_done_without),
+	TEST(what_fails_for_a_cause_that_is_not_expected_is_a_system_error));
