@@ -3,6 +3,7 @@
 # `make help` lists the targets and the variables.
 
 MPICC    ?= mpicc##		MPI's compiler wrapper; mpicc.mpich and so on take their mpiexec along
+OBJCOPY  ?= objcopy
 CFLAGS   ?= -O2 -g##	beside CC, CXX, CPPFLAGS, LDFLAGS and LDLIBS as usual
 SAN      ?=##		build and test with a sanitizer: address,undefined or thread
 WERROR   ?=##		1 makes warnings errors
@@ -78,12 +79,20 @@ $B/libipcshare-mpi.a: $(MPI_OBJ)
 $(ARCHIVES):
 	$(call say,archive) rm -f $@ && $(AR) rcs $@ $^
 
+# Their calls that can fail go to tests/fault/inject.c.
+$B/fault/calls: tests/fault/inject_calls.h
+	@mkdir -p $(@D)
+	$(call say,list   ) sed -n 's/^\tX(\([a-z0-9_]*\)).*/\1 inject_\1/p' $< >$@
+$B/fault/libipcshare.a: $(POINT_OBJ) $B/fault/calls
+	$(call say,archive) rm -f $@ $@.all && $(AR) rcs $@.all $(POINT_OBJ) && \
+		$(OBJCOPY) --redefine-syms=$B/fault/calls $@.all $@ && rm $@.all
+
 $B/ipcshare-info: $(INFO_OBJ) $B/libipcshare.a
 $B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
-$B/run-fault: $(FAULT_OBJ) $(FAULT_UNIT) $(SUPPORT_OBJ) $(POINT_OBJ)
+$B/run-fault: $(FAULT_OBJ) $(FAULT_UNIT) $(SUPPORT_OBJ) $B/fault/libipcshare.a
 $(TESTS): private override LDLIBS += -lcunit
 $B/ipcshare-bench: private override LDLIBS += -lm
 $B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,ipcshare__board_post ipcshare__board_wait fallocate)
@@ -95,7 +104,7 @@ NEED_MPI := $(MPI_OBJ) $(BENCH_OBJ) $(MPITEST_OBJ)
 $(NEED_MPI) $B/ipcshare-bench $B/run-mpi: private COMPILER = $(MPICC)
 $(OBJ): $B/%.o: %.c Makefile
 $(POINT_OBJ): $B/fault/%.o: %.c Makefile
-$(POINT_OBJ): private FLAGS += -DIPCSHARE__POINTS
+$(POINT_OBJ): private FLAGS += -DIPCSHARE__POINTS -U_FORTIFY_SOURCE
 $(OBJ) $(POINT_OBJ):
 	@mkdir -p $(@D)
 	$(call say,compile) $(COMPILER) $(FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<

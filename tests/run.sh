@@ -15,6 +15,8 @@ step "instructions: the hot paths take no more of them than they did" tests/inst
 step "aarch64: parts on their own, under qemu-user" \
 	tests/aarch64.sh fold. coll. coll_check. index. directory. blob. blocks. slab. mix.so_do
 step "fault: delays at every point of the protocols" $limit "$B/run-fault" delays
+step "fault: each system call and allocation of the library fails" $limit "$B/run-fault" inject
+step "statuses: each one is provoked by a test" tests/status.sh
 step "contract: what every backend promises" $limit "$B/run-contract"
 step "fault: a rank is killed, or stopped, at every point of the protocols" $limit "$B/run-fault" kill
 for ranks in 1 2 4 8; do

@@ -67,6 +67,7 @@ static const struct errno_meaning meanings[] = {
 	{ ENOMEM, IPCSHARE_ERR_NO_MEMORY,
 	  "free memory, or raise the limit on address space (ulimit -v) or of the memory cgroup" },
 	{ ENOSPC, IPCSHARE_ERR_NO_MEMORY, "free memory, or raise the limit of the memory cgroup" },
+	{ ENOBUFS, IPCSHARE_ERR_NO_MEMORY, "free memory: the kernel has none left for sockets" },
 	{ EMFILE, IPCSHARE_ERR_LIMIT,
 	  "raise the limit on open files (ulimit -n), or cut buffers from fewer allocations" },
 	{ ENFILE, IPCSHARE_ERR_LIMIT, "the machine has too many open files (fs.file-max)" },

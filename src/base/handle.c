@@ -85,7 +85,9 @@ int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind)
 	if (err == IPCSHARE_ERR_UNSUPPORTED)
 		return ipcshare__fail(err, "open", "a seccomp filter may forbid madvise(MADV_WIPEONFORK)",
 				      "a fork of this process could not be noticed");
-	return err ? ipcshare__fail_errno(ENOMEM, "open", "one more handle") : 0;
+	if (err)
+		return ipcshare__fail(err, "open", "", "no room to remember one more handle");
+	return 0;
 }
 
 void ipcshare__handle_remove(const void *handle)

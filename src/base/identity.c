@@ -100,8 +100,12 @@ static uint64_t pidfd_inode(int pidfd)
 {
 	struct statfs fs;
 	struct stat st;
+	int err;
 
-	if (fstatfs(pidfd, &fs) || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st))
+	do
+		err = fstatfs(pidfd, &fs);
+	while (err && errno == EINTR);
+	if (err || fs.f_type != PIDFS_MAGIC || fstat(pidfd, &st))
 		return 0;
 	return st.st_ino;
 }

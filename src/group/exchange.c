@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -240,7 +238,7 @@ static const char *stage_named(const char *name)
 {
 	static const char *const known[] = {
 		"open", "alloc", "identity", "export", "whitelist", "exchange", "import", "share",
-		"group", "free", "map", "set", "collective", "notify", "stream", "copy", "reduce",
+		"group", "free", "map", "set", "collective", "notify", "stream", "copy", "reduce", "view",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -298,18 +296,14 @@ int ipcshare__details_hear(struct ipcshare_group *g)
 
 static int agree_over_bootstrap(struct ipcshare_group *g, int status)
 {
-	struct ipcshare__wire_detail mine, *all;
+	struct ipcshare__wire_detail mine, *all = g->details;
 	int err;
 
 	detail_fill(&mine, status);
-	all = calloc((size_t)g->size, sizeof(*all));
-	if (!all) /* the peers wait: leaving is the only way out */
-		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "error details"));
 	err = bootstrap_exchange(g, &mine, sizeof(mine), all);
 	for (int r = 0; r < g->size && !err; r++)
 		if (all[r].status < 0)
 			err = detail_take(g, &all[r], r);
-	free(all);
 	return err ? err : nobody_says_why();
 }
 
@@ -404,16 +398,13 @@ static int headers_exchange(struct ipcshare_group *g, const struct ipcshare__wir
 static int agree(struct ipcshare_group *g, enum ipcshare__collective which, int status,
 		 uint32_t *flags, const void *bytes, uint64_t value, uint64_t *values)
 {
-	struct ipcshare__wire_header mine, *all;
+	struct ipcshare__wire_header mine, *all = g->headers;
 	bool failed = false;
 	int err;
 
 	ipcshare__group_drain(g);
 	ipcshare__header_fill(g, which, status, flags ? *flags : 0, value, &mine);
 	mine.check = header_sum(&mine);
-	all = calloc((size_t)g->size, sizeof(*all));
-	if (!all)
-		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, "exchange", "headers"));
 	err = headers_exchange(g, &mine, bytes, all);
 	if (!err)
 		err = headers_check(g, &mine, all);
@@ -424,7 +415,6 @@ static int agree(struct ipcshare_group *g, enum ipcshare__collective which, int 
 		if (values)
 			values[r] = all[r].value;
 	}
-	free(all);
 	if (!err && failed)
 		err = ipcshare__agree_on_failure(g, status);
 	return err;
@@ -445,12 +435,9 @@ int ipcshare__agree_bytes(struct ipcshare_group *g, enum ipcshare__collective wh
 int ipcshare__agree_to_free(struct ipcshare_group *g, enum ipcshare__collective which, uint64_t serial,
 			    const char *noun)
 {
-	uint64_t *serials = calloc((size_t)g->size, sizeof(*serials));
-	int err;
+	uint64_t *serials = g->serials;
+	int err = ipcshare__agree(g, which, 0, NULL, serial, serials);
 
-	if (!serials)
-		return ipcshare__exchange_quit(g, ipcshare__fail_errno(ENOMEM, noun, "serials"));
-	err = ipcshare__agree(g, which, 0, NULL, serial, serials);
 	for (int r = 0; r < g->size && !err; r++)
 		if (serials[r] != serial) {
 			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, noun,
@@ -459,6 +446,5 @@ int ipcshare__agree_to_free(struct ipcshare_group *g, enum ipcshare__collective 
 					     (uintmax_t)serials[r], (uintmax_t)serial);
 			ipcshare__fail_at(r, -1);
 		}
-	free(serials);
 	return err;
 }

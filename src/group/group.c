@@ -166,31 +166,32 @@ static int bootstrap_check(const struct ipcshare_bootstrap *b)
 	return 0;
 }
 
+/* What only the creation needs. */
+static void early_delete(struct ipcshare_group *g)
+{
+	free(g->hellos);
+	free(g->details);
+	g->hellos = NULL;
+	g->details = NULL;
+}
+
 static void group_delete(struct ipcshare_group *g)
 {
 	for (int r = 0; g->members && r < g->size; r++)
 		ipcshare__catalog_clear(&g->members[r].catalog);
 	ipcshare__idmap_clear(&g->told);
 	pthread_mutex_destroy(&g->catalog_lock);
+	early_delete(g);
+	free(g->serials);
+	free(g->headers);
 	free(g->others);
 	free(g->members);
 	free(g);
 }
 
-static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
-					const struct ipcshare_bootstrap *b)
+static void group_begin(struct ipcshare_group *g, struct ipcshare_ctx *ctx,
+			const struct ipcshare_bootstrap *b)
 {
-	struct ipcshare_group *g = calloc(1, sizeof(*g));
-
-	if (!g)
-		return NULL;
-	pthread_mutex_init(&g->catalog_lock, NULL);
-	g->members = calloc((size_t)b->nranks, sizeof(*g->members));
-	g->others = calloc((size_t)b->nranks, sizeof(*g->others));
-	if (!g->members || !g->others) {
-		group_delete(g);
-		return NULL;
-	}
 	for (int r = 0; r < b->nranks; r++)
 		g->members[r].pidfd = -1;
 	g->unmet = -1;
@@ -200,6 +201,28 @@ static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
 	g->size = b->nranks;
 	g->page = &g->unshared;
 	g->crowded = true; /* until the ranks have met */
+}
+
+static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
+					const struct ipcshare_bootstrap *b)
+{
+	struct ipcshare_group *g = calloc(1, sizeof(*g));
+	size_t n = (size_t)b->nranks;
+
+	if (!g)
+		return NULL;
+	pthread_mutex_init(&g->catalog_lock, NULL);
+	g->members = calloc(n, sizeof(*g->members));
+	g->others = calloc(n, sizeof(*g->others));
+	g->headers = calloc(n, sizeof(*g->headers));
+	g->serials = calloc(n, sizeof(*g->serials));
+	g->hellos = calloc(n, sizeof(*g->hellos));
+	g->details = calloc(n, sizeof(*g->details));
+	if (!g->members || !g->others || !g->headers || !g->serials || !g->hellos || !g->details) {
+		group_delete(g);
+		return NULL;
+	}
+	group_begin(g, ctx, b);
 	return g;
 }
 
@@ -207,10 +230,9 @@ static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
  * From hello to the verdict. A rank that fails takes part to the end, so that nobody waits for it:
  * only if an exchange itself fails there is no way to go on.
  */
-static int group_meet(struct ipcshare_group *g, int status, const char *key,
-		      struct ipcshare__wire_hello *all)
+static int group_meet(struct ipcshare_group *g, int status, const char *key)
 {
-	struct ipcshare__wire_hello mine;
+	struct ipcshare__wire_hello mine, *all = g->hellos;
 	int err;
 
 	hello_fill(g, status, key, &mine);
@@ -241,6 +263,30 @@ static int group_meet(struct ipcshare_group *g, int status, const char *key,
 	return err;
 }
 
+/*
+ * There is no memory for a group. The others wait for this rank all the same, so it takes part from its
+ * stack to say so. Of more ranks than that has room for, the others wait for their deadline.
+ */
+#define REFUSED 64
+static int group_refuse(struct ipcshare_ctx *ctx, const struct ipcshare_bootstrap *b)
+{
+	struct ipcshare__member members[REFUSED] = { 0 };
+	struct ipcshare__identity others[REFUSED];
+	struct ipcshare__wire_header headers[REFUSED];
+	struct ipcshare__wire_hello hellos[REFUSED];
+	struct ipcshare__wire_detail details[REFUSED];
+	struct ipcshare_group g = {
+		.members = members, .others = others, .headers = headers, .hellos = hellos,
+		.details = details,
+	};
+	int err = ipcshare__fail_errno(ENOMEM, "group", "a group of %d ranks", b->nranks);
+
+	if (b->nranks > REFUSED)
+		return err;
+	group_begin(&g, ctx, b);
+	return group_meet(&g, err, (char[IPCSHARE__KEY_SIZE]){ "" });
+}
+
 static void group_abandon(struct ipcshare__owned *owned)
 {
 	struct ipcshare_group *g = (struct ipcshare_group *)owned;
@@ -259,7 +305,6 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 			  struct ipcshare_group **out)
 {
 	char key[IPCSHARE__KEY_SIZE] = "";
-	struct ipcshare__wire_hello *all;
 	struct ipcshare_group *g;
 	int err = ipcshare__ctx_check(ctx, "group");
 
@@ -268,23 +313,17 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 	if (err)
 		return err;
 	g = group_new(ctx, bootstrap);
-	all = calloc((size_t)bootstrap->nranks, sizeof(*all));
-	if (!g || !all) {
-		if (g)
-			group_delete(g);
-		free(all);
-		return ipcshare__fail_errno(ENOMEM, "group", "a group of %d ranks",
-					    bootstrap->nranks);
-	}
+	if (!g)
+		return group_refuse(ctx, bootstrap);
 	err = out ? 0 : ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "", "out is NULL");
 	if (!err)
 		err = ipcshare__board_make(g, key);
 	if (!err)
 		err = ipcshare__handle_add(g, IPCSHARE__HANDLE_GROUP);
 	IPCSHARE__POINT("group.made");
-	err = group_meet(g, err, key, all);
+	err = group_meet(g, err, key);
 	watch_end(g);
-	free(all);
+	early_delete(g);
 	if (err) {
 		struct ipcshare_error why = *ipcshare_last_error();
 

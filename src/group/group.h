@@ -41,6 +41,11 @@ struct ipcshare_group {
 	struct ipcshare__member *members; /* by rank */
 	struct ipcshare__identity *others; /* of the ranks in other processes: the whitelist */
 	size_t nothers;
+	/* What all ranks say in an exchange, by rank: so none fails, and breaks the group, for want of memory. */
+	struct ipcshare__wire_header *headers;
+	uint64_t *serials;
+	struct ipcshare__wire_hello *hellos; /* this and the next only until the ranks have met */
+	struct ipcshare__wire_detail *details;
 	uint64_t sets_made, views_made; /* collective ones: serials of sets, and of views */
 	/* Collectives that were started and are not over: whoever uses the board next ends them first. */
 	struct ipcshare_request *requests;

@@ -12,10 +12,8 @@
 IPCSHARE__THREAD_LOCAL struct ipcshare__stash_last ipcshare__stash_last;
 _Atomic uint64_t ipcshare__arenas_ended = 1; /* where threads begin with 0 */
 
-/* Its destructor runs when a thread ends that has, or had, a stash. */
-static pthread_key_t thread_ends;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int once_failed;
+/* A thread-specific key, and 1 more: its destructor runs when a thread ends that has, or had, a stash. */
+static _Atomic uint64_t thread_ends;
 
 /* How many cells of a size are kept; too few of them would not be worth it. */
 static uint32_t capacity_for(size_t cell)
@@ -131,7 +129,7 @@ struct ipcshare__stash *ipcshare__stash_get(struct ipcshare_arena *arena)
 
 	if (stash)
 		return stash;
-	if (pthread_setspecific(thread_ends, last))
+	if (pthread_setspecific((pthread_key_t)(thread_ends - 1), last))
 		return NULL;
 	pthread_mutex_lock(&arena->lock);
 	stash = stash_of(arena, last);
@@ -195,19 +193,26 @@ static void thread_end(void *thread)
 	ipcshare__handle_each(IPCSHARE__HANDLE_ARENA, leave, thread);
 }
 
-static void prepare(void)
+/* Once a process; tried anew if it fails, as keys may come free. */
+static int prepare(void)
 {
-	once_failed = pthread_key_create(&thread_ends, thread_end);
+	uint64_t none = 0;
+	pthread_key_t key;
+
+	if (atomic_load(&thread_ends))
+		return 0;
+	if (pthread_key_create(&key, thread_end))
+		return ipcshare__fail(IPCSHARE_ERR_LIMIT, "arena_create", "",
+				      "the program has no thread-specific key left");
+	if (!atomic_compare_exchange_strong(&thread_ends, &none, key + (uint64_t)1))
+		pthread_key_delete(key); /* another thread was quicker */
+	return 0;
 }
 
 int ipcshare__stashes_open(struct ipcshare_arena *arena)
 {
 	arena->stashes = NULL;
-	pthread_once(&once, prepare);
-	if (once_failed)
-		return ipcshare__fail(IPCSHARE_ERR_LIMIT, "arena_create", "",
-				      "the program has no thread-specific key left");
-	return 0;
+	return prepare();
 }
 
 /* No thread end comes here any more. In a forked child all but the first are lost: pages, no more. */

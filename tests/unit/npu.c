@@ -173,13 +173,6 @@ void npu_leave(struct test_rank *me, struct team *t)
 	CHECK_NOTHING_LEAKED(&t->before);
 }
 
-void npu_everybodys(struct test_rank *me, int mine, int *all)
-{
-	struct ipcshare_bootstrap b = test_rank_bootstrap(me, NPU_TALK, 0);
-
-	REQUIRE_INT(b.allgather(b.arg, NULL, &mine, sizeof(mine), all), 0);
-}
-
 /* ---- Bytes: through the host, as loads and stores can't reach them ---- */
 
 void npu_put(struct ipcshare_ctx *ctx, void *to, size_t len, int who, size_t index)

@@ -69,8 +69,6 @@ void npu_join(struct test_rank *me, struct team *t);
 void npu_leave(struct test_rank *me, struct team *t);
 /* All ranks have closed all: the runtime holds nothing for any of them. */
 void npu_holds_nothing(struct test_rank *me, const char *after);
-/* Everybody's number, in rank order. */
-void npu_everybodys(struct test_rank *me, int mine, int *all);
 
 /* ---- Bytes: through the host, as loads and stores can't reach them ---- */
 

@@ -143,45 +143,14 @@ static const char *const acl_calls[] = {
 };
 #define NCALLS ((int)(sizeof(acl_calls) / sizeof(acl_calls[0])))
 
-/* 1: the step failed as it may, and is to be made again. */
-static int told(struct sweep *s, const char *step, int again, int status)
+static void check_told(struct again *a, const char *step, int status)
 {
-	if (!status)
-		return 0;
-	if (!CHECK(!again, "%s use %d: %s fails again: %s", s->call, s->use, step,
-		   ipcshare_explain()))
-		exit(1);
-	CHECK(ipcshare_last_error()->status == status, "%s: %s gives %d, its detail %d", s->call,
-	      step, status, ipcshare_last_error()->status);
+	const struct sweep *s = (struct sweep *)((char *)a - offsetof(struct sweep, again));
+
 	CHECK(ipcshare_last_error()->code == INJECTED, "%s: %s has code %jd", s->call, step,
 	      (intmax_t)ipcshare_last_error()->code);
 	CHECK_INT(status, statuses[answer_to(s->call, s->use, s->of)]);
 	CHECK_HAS(ipcshare_last_error()->text, s->call);
-	s->failures++;
-	return 1;
-}
-
-/* Of the victim alone. */
-int sweep_alone(struct sweep *s, const char *step, int again, int status)
-{
-	CHECK(!status || s->me->rank == SWEEP_VICTIM, "%s: %s fails in rank %d: %s", s->call, step,
-	      s->me->rank, ipcshare_explain());
-	return told(s, step, again, status);
-}
-
-/* Of all ranks alike. */
-int sweep_all(struct sweep *s, const char *step, int again, int status)
-{
-	struct ipcshare_error mine = *ipcshare_last_error();
-	int all[4];
-
-	npu_everybodys(s->me, status, all);
-	for (int r = 0; r < s->me->nranks; r++)
-		CHECK(all[r] == status, "%s: %s gives %d here, %d in rank %d", s->call, step, status,
-		      all[r], r);
-	CHECK(!status || mine.rank == SWEEP_VICTIM || mine.index >= 0,
-	      "%s: %s names rank %d, buffer %jd", s->call, step, mine.rank, (intmax_t)mine.index);
-	return told(s, step, again, status);
 }
 
 /*
@@ -226,6 +195,8 @@ static void sweep_one(struct sweep s, sweep_cycle *cycle, const struct test_reso
 		REQUIRE_INT(emu.init(NULL), 0);
 		REQUIRE_INT(emu.create_context(&context, (s.me->rank + 1) % s.me->nranks), 0);
 	}
+	s.again = (struct again){ .me = s.me, .victim = SWEEP_VICTIM, .told = check_told };
+	snprintf(s.again.what, sizeof(s.again.what), "%s use %d", s.call, s.use);
 	snprintf(rule, sizeof(rule), "%s:%d=%d", s.call, s.use, INJECTED);
 	if (is_victim) {
 		emu.reset_counters();
@@ -233,12 +204,12 @@ static void sweep_one(struct sweep s, sweep_cycle *cycle, const struct test_reso
 	}
 	for (int i = 0; i < CYCLES && !came[SWEEP_VICTIM]; i++) {
 		cycle(&s);
-		npu_everybodys(s.me, is_victim && npu_uses(s.call) >= (uint64_t)s.use, came);
+		again_everybodys(s.me, is_victim && npu_uses(s.call) >= (uint64_t)s.use, came);
 	}
 	emu.fail(NULL);
 	if (is_victim)
 		check_balance(s.call);
-	npu_everybodys(s.me, s.failures, failed);
+	again_everybodys(s.me, s.again.failures, failed);
 	CHECK(came[SWEEP_VICTIM], "%s was not called %d times", s.call, s.use);
 	CHECK((failed[SWEEP_VICTIM] == 0) == tolerated, "%s, use %d: %s", s.call, s.use,
 	      tolerated ? "it is to be tolerated, and a step failed" : "no step failed");
@@ -264,7 +235,10 @@ struct task {
 static void meets_failures(struct test_rank *me, void *arg)
 {
 	const struct task *task = arg;
-	struct sweep s = { .me = me, .of = task->of, .call = "none" };
+	struct sweep s = {
+		.me = me, .of = task->of, .call = "none",
+		.again = { .me = me, .victim = SWEEP_VICTIM, .what = "no call", .told = check_told },
+	};
 	struct test_resources before;
 
 	npu_warm_up(me->rank);

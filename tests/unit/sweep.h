@@ -8,6 +8,7 @@
 #define TEST_SWEEP_H
 
 #include "npu.h"
+#include "support/again.h"
 
 /* What a rank does over and over; each call of the runtime is met by one of these. */
 enum sweep_of {
@@ -21,7 +22,7 @@ struct sweep {
 	enum sweep_of of;
 	const char *call; /* that fails in SWEEP_VICTIM */
 	int use;
-	int failures; /* that this rank was told of */
+	struct again again;
 	struct ipcshare_ctx *ctx;
 };
 #define SWEEP_VICTIM 2
@@ -32,13 +33,8 @@ typedef void sweep_cycle(struct sweep *s);
 #define SWEEP_PARTS 3
 void sweep_run(enum sweep_of of, sweep_cycle *cycle);
 
-/*
- * One step of a cycle, a call that gives a status: made again if it failed as it may. ALONE: it may
- * fail in the victim only. ALL: it is collective, and all ranks must be told the same.
- */
-#define ALONE(step) for (int again = 0; sweep_alone(s, #step, again, step); again = 1)
-#define ALL(step) for (int again = 0; sweep_all(s, #step, again, step); again = 1)
-int sweep_alone(struct sweep *s, const char *step, int again, int status);
-int sweep_all(struct sweep *s, const char *step, int again, int status);
+/* One step of a cycle: see again.h. */
+#define ALONE(step) AGAIN_ALONE(&s->again, step)
+#define ALL(step) AGAIN_ALL(&s->again, step)
 
 #endif

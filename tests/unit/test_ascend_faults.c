@@ -105,7 +105,7 @@ static void shares_with_a_failing_rank(struct test_rank *me, void *arg)
 	/* What can be shared. */
 	set = npu_share(&t, bufs, NPU_BUFS);
 	failures = (int)ipcshare_set_failures(set);
-	npu_everybodys(me, failures, all);
+	again_everybodys(me, failures, all);
 	for (int r = 0; r < 4; r++)
 		CHECK(failures > 0 && all[r] == failures, "%s: %d failures here, %d in rank %d",
 		      rule->call, failures, all[r], r);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "stream_rank.h"
+#include "support/again.h"
 
 #define N 300
 #define SIZE ((size_t)64 << 10)
@@ -69,7 +70,7 @@ static void all_fail(struct test_rank *me, const struct stream_rank *r, int stat
 	CHECK_INT(status, expected);
 	CHECK_INT(ipcshare_last_error()->status, expected);
 	CHECK_INT(ipcshare_last_error()->rank, rank);
-	npu_everybodys(me, status, all);
+	again_everybodys(me, status, all);
 	for (int k = 0; k < me->nranks; k++)
 		CHECK_INT(all[k], expected);
 	CHECK_INT(emu.synchronise(r->device.stream), 0);
@@ -293,7 +294,7 @@ static int fails(struct test_rank *me, const struct fault *f, int status)
 {
 	int all[8];
 
-	npu_everybodys(me, status, all);
+	again_everybodys(me, status, all);
 	for (int k = 0; k < me->nranks; k++)
 		CHECK(all[k] == status, "%s, use %d: %d here, %d in rank %d", f->call, f->use, status, all[k], k);
 	if (!status)
@@ -325,7 +326,7 @@ static void meets_a_fault(struct test_rank *me, void *arg)
 			sums_check(&r, array(&r, 1));
 		test_rank_barrier(me, NPU_TALK);
 	}
-	npu_everybodys(me, me->rank == VICTIM && npu_uses(f->call) >= (uint64_t)f->use, uses);
+	again_everybodys(me, me->rank == VICTIM && npu_uses(f->call) >= (uint64_t)f->use, uses);
 	CHECK(came && uses[VICTIM], "%s was not used %d times, or none failed", f->call, f->use);
 	emu.fail(NULL);
 	if (f->closes) {

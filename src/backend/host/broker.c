@@ -90,6 +90,7 @@ static int send_answer(struct client *c, struct message *out, size_t len, const 
 	struct iovec iov = { out, len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cm;
+	int err;
 
 	if (nfds) {
 		memset(&control, 0, sizeof(control));
@@ -101,7 +102,10 @@ static int send_answer(struct client *c, struct message *out, size_t len, const 
 		cm->cmsg_len = CMSG_LEN(nfds * sizeof(int));
 		memcpy(CMSG_DATA(cm), fds, nfds * sizeof(int));
 	}
-	return sendmsg(c->socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+	do
+		err = sendmsg(c->socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+	while (err == EINTR);
+	return err;
 }
 
 static int serve_get(struct ipcshare__broker *b, struct client *c)

@@ -108,6 +108,14 @@ static int lost(const struct ipcshare__line *line, const char *stage)
 			      "the broker of process %d hung up", line->owner.pid);
 }
 
+/* The line failed: it is cut, or there is something the kernel lacks. */
+static int failed(const struct ipcshare__line *line, int err, const char *stage)
+{
+	if (err == ENOMEM || err == ENOBUFS)
+		return ipcshare__fail_errno(err, stage, "talking to process %d", line->owner.pid);
+	return lost(line, stage);
+}
+
 static int send_request(struct ipcshare__line *line, const struct ipcshare__broker_head *head,
 			const void *entries, size_t len, const char *stage)
 {
@@ -120,7 +128,7 @@ static int send_request(struct ipcshare__line *line, const struct ipcshare__brok
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)
-			return lost(line, stage);
+			return failed(line, errno, stage);
 		if (poll(&p, 1, ms_left(line->deadline_ns)) == 0)
 			return ipcshare__fail(IPCSHARE_ERR_TIMEOUT, stage, "is it stopped?",
 					      "the broker of process %d takes no request",
@@ -251,14 +259,16 @@ static int exchange(struct ipcshare__line *line, uint16_t op, const void *entrie
 		return ipcshare__fail_errno(errno, stage, "getrandom");
 	err = send_request(line, &head, entries, n * entry_size, stage);
 	IPCSHARE__POINT("line.asked");
-	if (!err)
-		err = await_reply(line, stage);
-	if (err)
-		return err;
-	len = recvmsg(line->socket, &msg, MSG_CMSG_CLOEXEC);
+	do {
+		if (!err)
+			err = await_reply(line, stage);
+		if (err)
+			return err;
+		len = recvmsg(line->socket, &msg, MSG_CMSG_CLOEXEC);
+	} while (len < 0 && (errno == EINTR || errno == EAGAIN));
 	IPCSHARE__POINT("line.answered");
 	if (len <= 0)
-		return lost(line, stage);
+		return failed(line, len ? errno : 0, stage);
 	answers->nfds = take_fds(&msg, answers->fds, answers->max_fds);
 	err = reply_check(line, &head, &reply, (size_t)len, stage);
 	if (!err && (reply.count != n || (size_t)len != sizeof(reply) + n * answers->size ||

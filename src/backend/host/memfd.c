@@ -288,7 +288,9 @@ static int adopt_check(uintptr_t base, size_t length, int fd, uint64_t *offset)
 /* From here on the file can't get shorter, so look again how long it is. */
 static int adopt_seal(int fd, uint64_t end, struct stat *st)
 {
-	if (fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK || !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if ((seals >= 0 && seals & F_SEAL_SHRINK) || !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
 		if (!fstat(fd, st) && end <= (uint64_t)st->st_size)
 			return 0;
 	}
