@@ -83,7 +83,7 @@ $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-fault: $(FAULT_OBJ) $(SUPPORT_OBJ) $(POINT_OBJ)
 $(TESTS): private override LDLIBS += -lcunit
 $B/ipcshare-bench: private override LDLIBS += -lm
-$B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__board_%,post wait)
+$B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__%,board_post board_wait memory_left)
 $(PROGRAMS) $(TESTS):
 	$(call say,link   ) $(COMPILER) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 

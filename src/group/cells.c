@@ -5,14 +5,18 @@
 
 #include "base/error.h"
 
+size_t ipcshare__cells_bytes(size_t n, bool lazy)
+{
+	const struct ipcshare__cells *c = NULL;
+
+	return n * (sizeof(*c->ptr) + sizeof(*c->len) + sizeof(*c->ref) + (lazy ? sizeof(*c->offset) : 0));
+}
+
 int ipcshare__cells_alloc(struct ipcshare__cells *c, struct ipcshare__blocks *blocks, size_t n,
 			  bool lazy)
 {
-	size_t each = sizeof(*c->ptr) + sizeof(*c->len) + sizeof(*c->ref) +
-		      (lazy ? sizeof(*c->offset) : 0);
-
 	*c = (struct ipcshare__cells){ .n = 0 };
-	if (ipcshare__block_get(blocks, n * each, &c->room))
+	if (ipcshare__block_get(blocks, ipcshare__cells_bytes(n, lazy), &c->room))
 		return ipcshare__fail_errno(ENOMEM, "share", "%zu pointers", n);
 	c->n = n;
 	c->ptr = c->room.at;
