@@ -14,6 +14,7 @@ BACKEND  ?=##		backend for make run, instead of the library's choice
 SECONDS  ?= 600##	that make soak takes
 SEED     ?=##		of make soak, to repeat a run
 CASES    ?=##		of each random test in make soak, made once, instead of for so many seconds
+SECONDS_EACH ?= 3600## that each parser is fuzzed by make fuzz
 CALLS    ?=##		options of ipcshare-bench calls in make test-npu: --size 4K --repeat 100
 PREFIX   ?= /usr/local##	where to install, with DESTDIR in front; single folders as below
 BINDIR     ?= $(PREFIX)/bin
@@ -43,9 +44,10 @@ UNIT_OBJ     := $(call objects,tests/unit/*.c)
 CONTRACT_OBJ := $(call objects,tests/contract/*.c)
 MPITEST_OBJ  := $(call objects,tests/mpi/*.c)
 FAULT_OBJ    := $(call objects,tests/fault/*.c)
+FUZZ_OBJ     := $(call objects,tests/fuzz/*.c)
 # What tests of faults do meanwhile is as in the unit tests.
 FAULT_UNIT   := $(patsubst %,$B/tests/unit/%.o,coll_case elements team workout)
-TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ)
+TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ) $(FUZZ_OBJ)
 OBJ          := $(LIB_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
 # The library once more, with points at which tests end a process.
 POINT_OBJ    := $(LIB_OBJ:$B/%=$B/fault/%)
@@ -54,11 +56,16 @@ HDR      := $(wildcard include/*.h)
 ARCHIVES := $B/libipcshare.a $B/libipcshare-mpi.a
 PROGRAMS := $B/ipcshare-info $B/ipcshare-bench
 TESTS    := $B/run-unit $B/run-contract $B/run-mpi $B/run-fault
+# Parsers of untrusted bytes: a program each, of the file of that name.
+FUZZ     := share call hello names request reply workload settings
+FUZZERS  := $(FUZZ:%=$B/fuzz/%)
+LIARS    := $(patsubst %,$B/fuzz/%,share call hello names)
 
 say   = $(if $V,,@echo "  $1 $@" &&)
 FLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) \
          -fPIC -fvisibility=hidden -pthread -MMD -MP \
-         $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+         $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) \
+         $(if $(findstring fuzzer,$(SAN)),-Wno-pass-failed)
 COMPILER = $(CC)
 
 # The MPI wrappers compile with the compiler named here, whichever they were built with.
@@ -72,7 +79,7 @@ endif
 MAKEFLAGS += --no-print-directory
 
 all: $(ARCHIVES) $B/ipcshare-info ## build the archives and ipcshare-info (the default)
-everything: all $(PROGRAMS) $(TESTS) emu
+everything: all $(PROGRAMS) $(TESTS) $(FUZZERS) emu
 
 $B/libipcshare.a: $(LIB_OBJ)
 $B/libipcshare-mpi.a: $(MPI_OBJ)
@@ -95,8 +102,19 @@ $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-fault: $(FAULT_OBJ) $(FAULT_UNIT) $(SUPPORT_OBJ) $B/fault/libipcshare.a
 $(TESTS): private override LDLIBS += -lcunit
 $B/ipcshare-bench: private override LDLIBS += -lm
-$B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,ipcshare__board_post ipcshare__board_wait fallocate)
-$(PROGRAMS) $(TESTS):
+$B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,\
+	ipcshare__board_post ipcshare__board_wait ipcshare__memory_left fallocate)
+# Who makes up the inputs has a main() of its own: libFuzzer, or ours, which replays those that are kept.
+$(FUZZERS): $B/fuzz/%: $B/tests/fuzz/%.o $B/tests/fuzz/fuzz.o \
+		$(if $(findstring fuzzer,$(SAN)),,$B/tests/fuzz/main.o)
+$(FUZZERS): private override LDFLAGS += $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer)
+$(LIARS): $B/tests/fuzz/member.o
+$(LIARS): private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__%,board_wait memory_left)
+$B/fuzz/reply: private override LDFLAGS += -Wl$(comma)--wrap=poll
+$B/fuzz/workload: $B/bench/workload.o $B/bench/pattern.o
+$(FUZZERS): $B/libipcshare.a
+$(PROGRAMS) $(TESTS) $(FUZZERS):
+	@mkdir -p $(@D)
 	$(call say,link   ) $(COMPILER) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(TEST_OBJ): private FLAGS += -Itests
@@ -162,6 +180,15 @@ test-aarch64: ## cross-build for AArch64, and run the unit tests under qemu-user
 	.ci/deps test-aarch64
 	.ci/cunit-arm64 build/cunit-arm64
 	tests/aarch64.sh
+
+# libFuzzer comes with clang; what it finds goes into tests/fuzz/corpus, which `make test` replays.
+FUZZ_FLAVOUR := CC=clang SAN=fuzzer-no-link,address,undefined
+fuzz-quick: SECONDS_EACH := 60
+fuzz fuzz-quick: ## alter what other processes say, for an hour (a minute) each parser; prints a table
+	.ci/deps fuzz
+	$(MAKE) $(FUZZ_FLAVOUR) fuzzers
+	$(NO_ASLR) tests/fuzz/run.sh build/clang-fuzzer-no-link+address+undefined/fuzz $(SECONDS_EACH) $(FUZZ)
+fuzzers: $(FUZZERS)
 
 soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
@@ -234,9 +261,9 @@ clean: ## remove all that was built
 	rm -rf build
 
 help: ## list the targets and the variables
-	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9 -]*\):.*## /  \1\t/p' Makefile | expand -t 16
 	@echo "Variables, as NAME=value:"
-	@sed -n 's/^\([A-Z]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
+	@sed -n 's/^\([A-Z_]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything run bench bench-quick bench-check run-bench emu test soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d) $(POINT_OBJ:.o=.d)

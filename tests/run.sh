@@ -11,6 +11,9 @@ step "layers: the check finds what is planted" tests/check-layers.sh --self-test
 step "layers: one-way dependencies, exported names, headers" tests/check-layers.sh
 step "unit: parts on their own, no MPI" $limit "$B/run-unit"
 step "unit: shares of hardened processes, not as root" $limit tests/harden.sh
+step "fuzz: inputs that were found and kept, once through each parser" sh -c \
+	'for target in tests/fuzz/corpus/*; do "$0/fuzz/${target##*/}" "$target" 2>"$0/fuzz/log" || {
+		tail -n 30 "$0/fuzz/log"; exit 1; }; done' "$B"
 step "instructions: the hot paths take no more of them than they did" tests/instructions.sh
 step "aarch64: parts on their own, under qemu-user" \
 	tests/aarch64.sh fold. coll. coll_check. index. directory. blob. blocks. slab. mix.so_do

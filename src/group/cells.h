@@ -24,6 +24,8 @@ struct ipcshare__cells {
 	struct ipcshare__block room; /* all of these are in it */
 };
 
+/* What @n of them take. */
+size_t ipcshare__cells_bytes(size_t n, bool lazy);
 /* With room for a recipe; not if they are lazy. 0, or IPCSHARE_ERR_NO_MEMORY with detail. */
 int ipcshare__cells_alloc(struct ipcshare__cells *cells, struct ipcshare__blocks *blocks, size_t n,
 			  bool lazy, bool recipe);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "group/board.h"
 #include "group/part.h"
 
 int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned flags)
@@ -54,8 +55,10 @@ int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *g
 	err = lens_check(m, g);
 	if (err)
 		return ipcshare__exchange_quit(g, err);
-	for (int r = 0; r < g->size; r++)
-		ipcshare__part_begin(&parts[r], m->lens[r]);
+	for (int r = 0; r < g->size; r++) /* the head of a blob comes with its length */
+		ipcshare__part_begin(&parts[r], ipcshare__board_read(g, r)->body,
+				     m->lens[r] ? sizeof(struct ipcshare__wire_blob) : 0, m->lens[r]);
+	ipcshare__parts_look_for_room(parts, g->size);
 	return ipcshare__exchange_bytes(g, s->blob, m->lens, part_take, parts);
 }
 

@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/host/free_memory.h"
 #include "base/error.h"
 #include "group/set.h"
+
+#define ROOM_LOOK ((uint64_t)64 << 20) /* less is there, or nothing is */
 
 struct ipcshare__part *ipcshare__parts_new(struct ipcshare__set *set, struct ipcshare_share *share,
 					   uint64_t serial)
@@ -48,11 +51,6 @@ static void part_fail(struct ipcshare__part *p, int status)
 	p->why = *ipcshare_last_error();
 }
 
-void ipcshare__part_begin(struct ipcshare__part *p, uint64_t len)
-{
-	p->len = len;
-}
-
 /* A blob that the user carried comes in one piece. */
 static int carried_check(const struct ipcshare__part *p, const void *bytes, size_t n)
 {
@@ -66,30 +64,73 @@ static int carried_check(const struct ipcshare__part *p, const void *bytes, size
 	return err;
 }
 
-static int head_take(struct ipcshare__part *p, const void *bytes, size_t n)
+/* From here on the copy counts: the bytes may become others at any time. */
+static int head_take(struct ipcshare__part *p, const void *bytes, size_t n, uint64_t len)
 {
 	struct ipcshare_group *g = p->set->group;
-	struct ipcshare__wire_blob head = { 0 };
+	struct ipcshare__wire_blob *head = &p->head;
 	int err;
 
-	memcpy(&head, bytes, n < sizeof(head) ? n : sizeof(head));
-	err = ipcshare__blob_check_form(&head, p->len);
+	memcpy(head, bytes, n < sizeof(*head) ? n : sizeof(*head));
+	__asm__ volatile("" : "+m"(*head));
+	err = ipcshare__blob_check_form(head, len);
 	if (!err && !p->share->collective)
 		err = carried_check(p, bytes, n);
 	if (!err)
-		err = ipcshare__blob_check_owner(&head, (uint32_t)p->rank,
+		err = ipcshare__blob_check_owner(head, (uint32_t)p->rank,
 						 g->members[p->rank].identity.endpoint);
-	if (!err && head.set != p->serial)
+	if (!err && head->set != p->serial)
 		err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, "share",
 				     "every rank must update the same set",
 				     "the rank's buffers are for set %ju of the group, not %ju",
-				     (uintmax_t)head.set, (uintmax_t)p->serial);
-	p->prefix_len = ipcshare__blob_prefix(&head);
-	if (!err && ipcshare__block_get(&g->ctx->blocks, p->prefix_len, &p->prefix))
-		err = ipcshare__fail_errno(ENOMEM, "share", "%u regions", head.nregions);
-	if (!err) /* the head that was checked; the bytes may be others by now */
-		memcpy(p->prefix.at, &head, sizeof(head));
+				     (uintmax_t)head->set, (uintmax_t)p->serial);
+	p->prefix_len = ipcshare__blob_prefix(head);
 	return err;
+}
+
+void ipcshare__part_begin(struct ipcshare__part *p, const void *bytes, size_t n, uint64_t len)
+{
+	part_fail(p, head_take(p, bytes, n, len));
+}
+
+static bool is_lazy(const struct ipcshare__part *p)
+{
+	return p->set->lazy && p->rank != p->set->group->rank;
+}
+
+static uint64_t room_of(const struct ipcshare__part *p)
+{
+	return p->status ? 0 : p->prefix_len + ipcshare__cells_bytes(p->head.nbufs, is_lazy(p));
+}
+
+/* An eighth of what is left is left. */
+void ipcshare__parts_look_for_room(struct ipcshare__part *parts, int nranks)
+{
+	struct ipcshare__part *most = parts;
+	uint64_t all = 0, left;
+	const char *whose;
+
+	for (int r = 0; r < nranks; r++) {
+		all += room_of(&parts[r]);
+		most = room_of(&parts[r]) > room_of(most) ? &parts[r] : most;
+	}
+	if (all * (uint64_t)nranks < ROOM_LOOK)
+		return;
+	left = ipcshare__memory_left(&whose);
+	if (all <= (left - left / 8) / (uint64_t)nranks)
+		return;
+	part_fail(most, ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "share", "share fewer buffers, or free memory",
+				       "%u buffers: %d ranks need %ju bytes each for what all share, and %s "
+				       "has %ju left",
+				       most->head.nbufs, nranks, (uintmax_t)all, whose, (uintmax_t)left));
+}
+
+static int prefix_begin(struct ipcshare__part *p)
+{
+	if (ipcshare__block_get(&p->set->group->ctx->blocks, p->prefix_len, &p->prefix))
+		return ipcshare__fail_errno(ENOMEM, "share", "%u regions", p->head.nregions);
+	memcpy(p->prefix.at, &p->head, sizeof(p->head));
+	return 0;
 }
 
 /* Collectives write catalogs, and the row may grow, while ipcshare_ptr_lazy() reads them. */
@@ -127,7 +168,7 @@ static int prefix_end(struct ipcshare__part *p)
 		.ours = own ? &p->share->describer : NULL,
 		.catalog = catalog,
 		.access = (enum ipcshare__access)prefix->access,
-		.lazy = p->set->lazy && !own,
+		.lazy = is_lazy(p),
 	};
 	return err;
 }
@@ -227,7 +268,7 @@ void ipcshare__part_take(struct ipcshare__part *p, const void *bytes, size_t n)
 	if (p->status)
 		return;
 	if (!p->prefix.at)
-		err = head_take(p, bytes, n);
+		err = prefix_begin(p);
 	if (!err && p->taken < p->prefix_len) {
 		most = p->prefix_len - p->taken < n ? (size_t)(p->prefix_len - p->taken) : n;
 		err = prefix_take(p, bytes, most);
@@ -260,6 +301,8 @@ int ipcshare__part_end(struct ipcshare__part *p, struct ipcshare_error *bad)
 	int failed = 0;
 	size_t first;
 
+	if (!p->status && p->taken < p->prefix_len)
+		part_fail(p, ipcshare__blob_malformed("it ends before its descriptors", p->taken));
 	if (!p->status)
 		part_fail(p, ipcshare__reader_end(&p->reader));
 	if (!p->status)

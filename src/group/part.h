@@ -17,9 +17,9 @@ struct ipcshare__part {
 	int status; /* of the first failure: what comes after it is ignored */
 	struct ipcshare_error why;
 	uint64_t serial; /* of the set that it must be for; 0: a new one */
-	uint64_t len; /* bytes of the blob */
-	uint64_t taken; /* so far */
-	struct ipcshare__block prefix; /* head, regions, indices; at NULL: the head is not here yet */
+	struct ipcshare__wire_blob head; /* as it was when it was checked */
+	uint64_t taken; /* bytes of the blob so far */
+	struct ipcshare__block prefix; /* head, regions, indices; at NULL: nothing was taken yet */
 	uint64_t prefix_len;
 	struct ipcshare__catalog carried; /* what a blob tells that the user carried */
 	struct ipcshare__row_source source;
@@ -33,15 +33,18 @@ struct ipcshare__part *ipcshare__parts_new(struct ipcshare__set *set, struct ipc
 /* Give back what they hold; regions of the rows are their own, and may be gone. NULL does nothing. */
 void ipcshare__parts_free(struct ipcshare__part *parts, struct ipcshare_group *group);
 
-/* Its blob has @len bytes, which come now, in order. Pieces are whole 64 bytes. */
-void ipcshare__part_begin(struct ipcshare__part *part, uint64_t len);
+/*
+ * Its blob has @len bytes, of which the first @n stand at @bytes: all that the user carried, or at least the
+ * head. Only that is looked at, and nothing allocated.
+ */
+void ipcshare__part_begin(struct ipcshare__part *part, const void *bytes, size_t n, uint64_t len);
+/*
+ * All have begun. A few bytes can name very many buffers, and all ranks will make room for them at the same
+ * time: if there is not that much memory, the part that wants most has failed.
+ */
+void ipcshare__parts_look_for_room(struct ipcshare__part *parts, int nranks);
+/* The blob, from its first byte on, in order. Pieces are whole 64 bytes. */
 void ipcshare__part_take(struct ipcshare__part *part, const void *bytes, size_t n);
-/* Both at once. */
-static inline void ipcshare__part_take_all(struct ipcshare__part *part, const void *blob, size_t len)
-{
-	ipcshare__part_begin(part, len);
-	ipcshare__part_take(part, blob, len);
-}
 
 /*
  * All of it was taken: import what is new to the row. The status of the first failure, which is the last

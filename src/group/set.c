@@ -136,7 +136,7 @@ int ipcshare__set_end(struct ipcshare__set *set, struct ipcshare__part *parts, c
 	if (err)
 		return err;
 	if (own)
-		ipcshare__part_take_all(ours, own, len);
+		ipcshare__part_take(ours, own, len);
 	err = row_end(set, ours, bad);
 	if (err) {
 		ipcshare__handle_remove(set);

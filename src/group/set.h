@@ -50,8 +50,8 @@ int ipcshare__set_begin(struct ipcshare_share *share, struct ipcshare__set **out
 /* It comes to nothing. NULL does nothing. */
 void ipcshare__set_cancel(struct ipcshare__set *set);
 /*
- * All parts were taken; or all but our own, which @own is then, so that the share keeps its regions if
- * another fails. @bad is the first failure of a buffer that this rank has to report: its own, or one it could
+ * All parts were taken; or all but our own, which has begun and which @own is then, so that the share keeps its regions
+ * if another fails. @bad is the first failure of a buffer that this rank has to report: its own, or one it could
  * not import.
  */
 int ipcshare__set_end(struct ipcshare__set *set, struct ipcshare__part *parts, const void *own,

@@ -71,8 +71,11 @@ static int set_make(struct ipcshare_share *s, const void *const *blobs, const si
 	if (err)
 		return err;
 	for (int r = 0; r < s->group->size; r++)
+		ipcshare__part_begin(&parts[r], blobs[r], lens[r], lens[r]);
+	ipcshare__parts_look_for_room(parts, s->group->size);
+	for (int r = 0; r < s->group->size; r++)
 		if (r != own)
-			ipcshare__part_take_all(&parts[r], blobs[r], lens[r]);
+			ipcshare__part_take(&parts[r], blobs[r], lens[r]);
 	err = ipcshare__set_end(set, parts, blobs[own], lens[own], &bad);
 	why = *ipcshare_last_error();
 	ipcshare__parts_free(parts, s->group);

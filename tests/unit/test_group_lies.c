@@ -244,9 +244,100 @@ static void a_blob_that_cannot_be_fails_the_share(void)
 	damage(1, region + offsetof(struct ipcshare__wire_region, length) + 7);
 }
 
+/* ---- Lies about how much there is ---- */
+
+static void says_that_it_has_no_blob(struct ipcshare_group *g, void *arg)
+{
+	struct ipcshare__wire_header *h = &ipcshare__board_slot(g)->front.header;
+
+	(void)arg;
+	h->value = 0;
+	h->check = ipcshare__checksum32(h, offsetof(struct ipcshare__wire_header, check));
+}
+
+static void reads_no_blob(struct test_rank *me, void *arg)
+{
+	struct rounds rounds = { .special = 1, .before_post = says_that_it_has_no_blob };
+	struct team t = { .rank = me->rank };
+	int err;
+
+	(void)arg;
+	test_resources(&t.before);
+	t.ctx = team_open(20000);
+	rounds_watch(me->rank ? NULL : &rounds);
+	err = team_live(&t, me);
+	check_malformed(&t, err, 1, 0);
+	test_rank_barrier(me, 1);
+	CHECK_STATUS(ipcshare_close(t.ctx), 0);
+	CHECK_NOTHING_LEAKED(&t.before);
+}
+
+static void a_blob_of_no_bytes_fails_the_share(void)
+{
+	test_ranks(2, reads_no_blob, NULL);
+}
+
+#define MANY (2u << 20) /* buffers: 40 MiB of tables */
+
+static uint64_t pretended = UINT64_MAX; /* bytes that are left; UINT64_MAX: the truth */
+
+uint64_t __real_ipcshare__memory_left(const char **whose);
+uint64_t __wrap_ipcshare__memory_left(const char **whose);
+
+uint64_t __wrap_ipcshare__memory_left(const char **whose)
+{
+	uint64_t left = __real_ipcshare__memory_left(whose);
+
+	return pretended == UINT64_MAX ? left : pretended;
+}
+
+static void names_many(struct ipcshare_group *g, void *arg)
+{
+	struct ipcshare__wire_blob *blob = (void *)ipcshare__board_slot(g)->body;
+
+	(void)arg;
+	CHECK_INT(blob->ndescriptors, 2); /* which can name as many */
+	blob->nbufs = MANY;
+}
+
+static void has_no_room_for_many(struct test_rank *me, void *arg)
+{
+	struct rounds rounds = { .special = 1, .before_post = names_many };
+	struct ipcshare_set *const untouched_set = (struct ipcshare_set *)16, *set = untouched_set;
+	struct ipcshare_buf bufs[2];
+	struct test_resources before;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	bufs[0] = (struct ipcshare_buf){ team_alloc(t.ctx, 4096), 100 };
+	bufs[1] = (struct ipcshare_buf){ (char *)bufs[0].ptr + 500, 200 };
+	pretended = (uint64_t)MANY * 20; /* enough for one rank, but there are two */
+	test_resources(&before);
+	rounds_watch(me->rank ? NULL : &rounds);
+	CHECK_FAILS(ipcshare_share(t.group, bufs, 2, 0, &set), IPCSHARE_ERR_NO_MEMORY);
+	rounds_watch(NULL);
+	CHECK_HAS(ipcshare_last_error()->text, "2097152 buffers: 2 ranks need ");
+	CHECK_INT(ipcshare_last_error()->rank, 0);
+	CHECK_PTR(set, untouched_set);
+	CHECK_RESIDENT(&before, 16 << 20); /* it was not even tried */
+	pretended = UINT64_MAX;
+	REQUIRE_OK(ipcshare_share(t.group, bufs, 2, 0, &set)); /* the group goes on */
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	CHECK_STATUS(ipcshare_free(t.ctx, bufs[0].ptr), 0);
+	team_leave(&t);
+}
+
+static void a_few_bytes_that_name_more_buffers_than_memory_holds_are_refused(void)
+{
+	test_ranks(2, has_no_room_for_many, NULL);
+}
+
 TEST_SUITE(group_lies, NULL, NULL,
 	TEST(a_bootstrap_that_lies_about_numbers_is_found_out),
 	TEST(a_hello_that_is_well_formed_but_false_is_named),
 	TEST(an_altered_hello_fails_the_creation),
 	TEST(an_altered_header_fails_the_share),
-	TEST(a_blob_that_cannot_be_fails_the_share));
+	TEST(a_blob_that_cannot_be_fails_the_share),
+	TEST(a_blob_of_no_bytes_fails_the_share),
+	TEST(a_few_bytes_that_name_more_buffers_than_memory_holds_are_refused));

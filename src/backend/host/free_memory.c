@@ -158,3 +158,13 @@ int ipcshare__cgroup_memory(const char *list, const char *root, struct ipcshare_
 	fclose(f);
 	return 0;
 }
+
+uint64_t ipcshare__memory_left(const char **whose)
+{
+	uint64_t machine = ipcshare__machine_available();
+	struct ipcshare__cgroup_memory cgroup;
+
+	ipcshare__cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup", &cgroup);
+	*whose = cgroup.available < machine ? "the memory cgroup of the process" : "the machine";
+	return cgroup.available < machine ? cgroup.available : machine;
+}

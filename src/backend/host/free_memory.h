@@ -8,6 +8,9 @@
 
 #include <stdint.h>
 
+/* What can still be taken, and who has no more than that: "the machine", or its memory cgroup. */
+uint64_t ipcshare__memory_left(const char **whose);
+
 struct ipcshare__cgroup_memory { /* bytes; UINT64_MAX: no limit */
 	uint64_t limit; /* the smallest one of the cgroups from ours up */
 	uint64_t available; /* below the one that leaves least, its page cache and swap included */
