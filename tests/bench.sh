@@ -261,6 +261,22 @@ coll_verifies_and_notices()
 	wants 'barrier by ipcshare: left when rank 2 had not come'
 }
 
+# More ranks than cores: only Open MPI says what its waiting ranks do, and is asked for either here.
+coll_says_which_mpi_it_was()
+{
+	ranks=$(($(nproc) + 1))
+	run $ranks coll --collective barrier --rounds 1 --calls 1 --json "$scratch/json"
+	exits 0
+	grep -q 'against Open MPI' "$scratch/out" || return 0
+	wants 'whose waiting ranks yield$'
+	grep -q '"baseline": "MPI"' "$scratch/json" || fail "coll: the MPI that yields is not called MPI"
+	OMPI_MCA_mpi_yield_when_idle=0 run $ranks coll --collective barrier --rounds 1 --calls 1 --json "$scratch/json"
+	exits 0
+	wants 'whose waiting ranks spin$'
+	! grep -q '"baseline": "MPI"' "$scratch/json" || fail "coll: the MPI that spins is called MPI"
+	grep -q '"baseline": "spinning MPI"' "$scratch/json" || fail "coll: no figure against the MPI that spins"
+}
+
 coll_names_what_is_wrong()
 {
 	run 1 coll
@@ -417,6 +433,7 @@ lookup_says_what_does_not_fit
 pull_verifies_and_notices
 arena_verifies_and_notices run 2
 coll_verifies_and_notices
+coll_says_which_mpi_it_was
 coll_names_what_is_wrong
 tune_writes_what_the_library_takes
 tune_names_what_is_wrong
