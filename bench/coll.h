@@ -34,6 +34,7 @@ struct coll_options {
 	struct option_numbers sizes;	/* none: the default */
 	uint64_t rounds, calls;
 	int private;			/* memory that is not shared */
+	int views;		/* and no other collectives */
 	int spoil;
 };
 

@@ -68,6 +68,7 @@ if [ "$what" = quick ]; then
 	for ranks in 2 4; do
 		against_mpi coll-$ranks $ranks coll --rounds 9 --size 8 --size 1K --size 64K --size 1M
 	done
+	against_mpi views-2 2 coll --views --rounds 9
 else
 	run small-64 4 small
 	run small-4096 4 small --buffers 10000 --size 4096
@@ -80,6 +81,7 @@ else
 	run arena 1 arena
 	against_mpi coll-2 2 coll
 	against_mpi coll-4 4 coll
+	against_mpi views-2 2 coll --views
 	against_mpi coll-64 64 coll --collective allreduce --size 8 --rounds 9 --calls 20
 	# Each call of it waits for the scheduler to take cores away: few are enough to see that.
 	against_spinning_mpi coll-4-spinning 4 coll --size 8 --size 4K --rounds 3 --calls 5

@@ -277,6 +277,18 @@ coll_says_which_mpi_it_was()
 	grep -q '"baseline": "spinning MPI"' "$scratch/json" || fail "coll: no figure against the MPI that spins"
 }
 
+coll_views_verify_and_notice()
+{
+	run 3 coll --views --rounds 2 --calls 5 --json "$scratch/json"
+	exits 0
+	wants '^verified: what the views show, 3 ranks$'
+	[ "$(grep -c '"bytes": 16777216.*"metric": "growth".*"baseline": "64 bytes"' "$scratch/json")" = 8 ] ||
+		fail "not a growth of both parts of 4 views"
+	run 3 coll --views --rounds 1 --calls 5 --spoil
+	exits 1
+	wants 'bcast_view of 64 bytes: the block of rank 1 begins with 111, expected 110'
+}
+
 coll_names_what_is_wrong()
 {
 	run 1 coll
@@ -288,6 +300,12 @@ coll_names_what_is_wrong()
 	run 2 coll --size 10
 	exits 2
 	wants 'size 10; expected a multiple of 4'
+	run 2 coll --views --size 8
+	exits 2
+	wants 'views has collectives and sizes of its own'
+	run 5 coll --views
+	exits 1
+	wants 'views of more than 64 MiB in a rank'
 }
 
 coll_says_that_devices_are_not_for_it()
@@ -434,6 +452,7 @@ pull_verifies_and_notices
 arena_verifies_and_notices run 2
 coll_verifies_and_notices
 coll_says_which_mpi_it_was
+coll_views_verify_and_notice
 coll_names_what_is_wrong
 tune_writes_what_the_library_takes
 tune_names_what_is_wrong
