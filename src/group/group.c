@@ -157,6 +157,7 @@ static void group_delete(struct ipcshare_group *g)
 		ipcshare__catalog_clear(&g->members[r].catalog);
 	ipcshare__idmap_clear(&g->told);
 	pthread_mutex_destroy(&g->catalog_lock);
+	free(g->spare);
 	free(g->others);
 	free(g->members);
 	free(g);

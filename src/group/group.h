@@ -38,6 +38,8 @@ struct ipcshare_group {
 	struct ipcshare__identity *others; /* of the ranks in other processes: the whitelist */
 	size_t nothers;
 	uint64_t sets_made, views_made; /* collective ones: serials of sets, and of views */
+	void *spare; /* memory that no view has had to write to, for the next one */
+	size_t spare_len;
 	/* Collectives that were started and are not over: whoever uses the board next ends them first. */
 	struct ipcshare_request *requests;
 	void (*drain)(struct ipcshare_group *group); /* not NULL while there are some */
