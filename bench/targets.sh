@@ -50,7 +50,6 @@ allreduce of 8 B, 64 ranks, to MPI|$coll;ranks=64;workload=allreduce;bytes=8;met
 $(for view in bcast_view allgather_view alltoall_view; do for part in 'view' 'look and end'; do
 	echo "$view of 16 MiB to one of 64 B, $part|$bound;workload=$view;stage=$part;metric=growth|ratio|<=|1.5|"
 done; done)
-allreduce_shared of 16 MiB to one of 64 B, look and end|$bound;workload=allreduce_shared;stage=look and end;metric=growth|ratio|<=|1.5|
 any collective and size, 2 ranks bound, to MPI|$bound;metric=time;baseline=MPI|speedup|>=|0.9|
 any collective and size, 4 ranks, to MPI|$coll;ranks=4;metric=time;baseline=MPI|speedup|>=|0.9|
 barrier, 2 ranks bound, to an exchange of flags|$bound;workload=barrier;baseline=flag exchange|ratio|<=|1.3|
