@@ -13,6 +13,7 @@
 #include <mpi.h>
 
 #include "bench.h"
+#include "coll_view.h"
 #include "figure.h"
 #include "progress.h"
 #include "report.h"
@@ -36,6 +37,13 @@ static const char *place(const struct coll *b)
 	return b->flags.apart ? "bound" : "free";
 }
 
+/* With a rank on each core waiting is free; with more, an MPI that spins is an easy match. */
+static const char *way_name(const struct coll *b, enum coll_way way)
+{
+	return way == COLL_WAY_MPI && !b->flags.apart && b->waiting == WAITING_SPINS ?
+		       "spinning MPI" : way_names[way];
+}
+
 static const char *memory(const struct coll *b)
 {
 	return b->options->private ? "private" : "shared";
@@ -55,10 +63,18 @@ static const char *mpi_name(void)
 
 static void print_head(const struct coll *b)
 {
-	printf("ipcshare-bench coll %s: %s backend, %d ranks %s %d core%s, %s memory, against %s\n",
+	static const char *const waiting[] = { "", ", whose waiting ranks yield",
+					       ", whose waiting ranks spin" };
+
+	printf("ipcshare-bench coll %s: %s backend, %d ranks %s %d core%s, %s memory, against %s%s\n",
 	       ipcshare_version(), b->team->backend, b->team->size,
 	       b->flags.apart ? "bound to" : "on", b->flags.cores, b->flags.cores == 1 ? "" : "s",
-	       memory(b), mpi_name());
+	       memory(b), mpi_name(), waiting[b->waiting]);
+	if (b->options->views) {
+		printf("time until all ranks are done, median of the rounds, and how it grows from few "
+		       "bytes to many\n\n");
+		return;
+	}
 	printf("time of a call until all ranks are done, median of the rounds; x is how many times as "
 	       "fast as MPI,\n+- the middle half of that; and what part of the speed of memcpy() by "
 	       "all ranks at once\n\n");
@@ -135,7 +151,7 @@ static void json_case(FILE *to, const struct coll *b, const struct coll_case *c)
 
 		if (!c->has[way])
 			continue;
-		f.stage = way_names[way];
+		f.stage = way_name(b, (enum coll_way)way);
 		f.value = middle_of(c->seconds[way], c->rounds);
 		if (way)
 			figure_json(to, b->team, &f);
@@ -145,7 +161,7 @@ static void json_case(FILE *to, const struct coll *b, const struct coll_case *c)
 			continue;
 		f.stage = way_names[COLL_WAY_OURS];
 		f.value = middle_of(c->seconds[COLL_WAY_OURS], c->rounds);
-		f.baseline = way_names[way];
+		f.baseline = way_name(b, (enum coll_way)way);
 		f.baseline_value = median(c, way);
 		f.ratio = ratio_to(c, way);
 		figure_json(to, b->team, &f);
@@ -188,7 +204,7 @@ static void mean_show(struct mean *m, FILE *json, const struct coll *b, const st
 	f.metric = "mean";
 	f.unit = "x";
 	f.value = f.ratio = ratio;
-	f.baseline = way_names[COLL_WAY_MPI];
+	f.baseline = way_name(b, COLL_WAY_MPI);
 	f.baseline_value = 1;
 	if (json)
 		figure_json(json, b->team, &f);
@@ -288,6 +304,8 @@ static size_t room_for_all(const struct coll_options *o, const struct team *team
 {
 	size_t most = 0;
 
+	if (o->views)
+		return coll_view_room(team);
 	for (size_t i = 0; i < ncollectives; i++)
 		for (size_t k = 0; k < o->sizes.n && is_asked(o, &collectives[i]); k++) {
 			size_t size = (size_t)collective_kept(&collectives[i], team->npeers) *
@@ -298,6 +316,12 @@ static size_t room_for_all(const struct coll_options *o, const struct team *team
 	return most;
 }
 
+static struct figure view_figure(const struct coll *b)
+{
+	return (struct figure){ .bench = "coll", .place = place(b), .memory = memory(b),
+				.things = "calls" };
+}
+
 static int run_all(const struct coll_options *o, const struct team *team, FILE *json)
 {
 	struct coll b;
@@ -305,12 +329,16 @@ static int run_all(const struct coll_options *o, const struct team *team, FILE *
 
 	if (team_verdict(!team->direct ? "the memory of this backend is not the CPU's" :
 			 team->npeers < 2 ? "there is no other rank on this node" :
-			 team->nodes > 1 ? "the ranks are not all on one node" : NULL))
+			 team->nodes > 1 ? "the ranks are not all on one node" :
+			 o->views && coll_view_room(team) > COLL_MOST ?
+				 "views of more than 64 MiB in a rank" : NULL))
 		return -1;
 	err = coll_open(&b, o, team, room_for_all(o, team));
 	if (!err && team->rank == 0)
 		print_head(&b);
-	for (size_t i = 0; i < ncollectives && !err; i++)
+	if (!err && o->views)
+		err = coll_view(&b, json, view_figure(&b));
+	for (size_t i = 0; i < ncollectives && !err && !o->views; i++)
 		if (is_asked(o, &collectives[i]))
 			err = run_collective(&b, &collectives[i], json);
 	return coll_close(&b, err);
@@ -329,7 +357,8 @@ static int run(void *bench, int no_progress, FILE *json)
 	err = run_all(o, &team, json);
 	progress_close();
 	if (!err && team.rank == 0)
-		printf("verified: what came by the library and by MPI, %d ranks\n", team.size);
+		printf("verified: what %s, %d ranks\n", o->views ? "the views show" :
+		       "came by the library and by MPI", team.size);
 	return team_close(&team, err) || err ? -1 : 0;
 }
 
@@ -339,6 +368,8 @@ static int check(const struct options *o, struct coll_options *c)
 	for (size_t i = 0; i < c->names.n; i++)
 		if (!collective_find(c->names.list[i]))
 			return options_usage(o, "no collective '%s'", c->names.list[i]);
+	if (c->views && (c->names.n || c->sizes.n))
+		return options_usage(o, "--views has collectives and sizes of its own");
 	for (size_t i = 0; i < c->sizes.n; i++)
 		if (c->sizes.list[i] % sizeof(float))
 			return options_usage(o, "--size %ju; expected a multiple of 4",
@@ -372,6 +403,8 @@ int bench_coll(int argc, char **argv)
 		  .help = "in a row, timed as one, up to 4 KiB; default 100. Longer blocks are\n"
 			  "written anew before each call",
 		  .min = 1, .max = 100000, .expected = "a number from 1 to 100000" },
+		{ .name = "views", .kind = OPTION_FLAG, .to = &options.views,
+		  .help = "instead, what shows blocks where they lie: views of 64 bytes and of 16 MiB" },
 		{ .name = "private", .kind = OPTION_FLAG, .to = &options.private,
 		  .help = "in memory of malloc(), instead of what the group shares" },
 		{ .name = "spoil", .kind = OPTION_FLAG, .to = &options.spoil,

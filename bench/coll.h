@@ -9,6 +9,7 @@
 #include "flags.h"
 #include "options.h"
 #include "team.h"
+#include "waiting.h"
 
 /* What is timed in turns: X(id, name). */
 #define COLL_WAYS(X)                                                                               \
@@ -33,6 +34,7 @@ struct coll_options {
 	struct option_numbers sizes;	/* none: the default */
 	uint64_t rounds, calls;
 	int private;			/* memory that is not shared */
+	int views;		/* and no other collectives */
 	int spoil;
 };
 
@@ -40,6 +42,7 @@ struct coll {
 	const struct coll_options *options;
 	const struct team *team;
 	struct flags flags;
+	enum waiting waiting;	/* of MPI */
 	size_t room;		/* bytes at @send and at @recv */
 	float *send, *recv;
 	const float *peer;	/* what the next rank sends; NULL in private memory */

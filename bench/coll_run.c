@@ -284,7 +284,7 @@ int coll_open(struct coll *b, const struct coll_options *options, const struct t
 	char why[TEAM_TEXT];
 	int err;
 
-	*b = (struct coll){ .options = options, .team = team };
+	*b = (struct coll){ .options = options, .team = team, .waiting = waiting_of_mpi() };
 	b->room = room / 4096 * 4096 + 4096;
 	if (flags_open(&b->flags, team))
 		return -1;

@@ -35,6 +35,8 @@ echo "<p>$(escape "$dir/machine.txt"). Grey is what the library is compared with
 echo "<h2>Targets</h2><table><tr><th>what<th>target<th>here<th>+-<th>"
 bench/targets.sh --html "$dir" || :
 echo "</table>"
+echo "<p>MPI is as mpirun sets it: with more ranks than slots its waiting ranks yield their cores. Spinning MPI"
+echo "is told of a slot for each rank, though there are fewer cores, and its ranks wait without yielding."
 echo "<h2>Plots</h2>"
 plot small "Time of the slowest of 4 ranks for a buffer, both axes logarithmic."
 plot small-shuffled "The same, in an order in which no two neighbours follow each other."

@@ -39,6 +39,14 @@ against_mpi()
 	unset BIND OMPI_MCA_btl_vader_single_copy_mechanism
 }
 
+# MPI that believes to have a core for each rank, as where a host file or a batch system says so.
+against_spinning_mpi()
+{
+	export OMPI_MCA_mpi_yield_when_idle=0
+	against_mpi "$@"
+	unset OMPI_MCA_mpi_yield_when_idle
+}
+
 machine()
 {
 	echo "$(uname -sr), $(nproc) cores ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1))," \
@@ -60,6 +68,7 @@ if [ "$what" = quick ]; then
 	for ranks in 2 4; do
 		against_mpi coll-$ranks $ranks coll --rounds 9 --size 8 --size 1K --size 64K --size 1M
 	done
+	against_mpi views-2 2 coll --views --rounds 9
 else
 	run small-64 4 small
 	run small-4096 4 small --buffers 10000 --size 4096
@@ -72,6 +81,10 @@ else
 	run arena 1 arena
 	against_mpi coll-2 2 coll
 	against_mpi coll-4 4 coll
+	against_mpi views-2 2 coll --views
+	against_mpi coll-64 64 coll --collective allreduce --size 8 --rounds 9 --calls 20
+	# Each call of it waits for the scheduler to take cores away: few are enough to see that.
+	against_spinning_mpi coll-4-spinning 4 coll --size 8 --size 4K --rounds 3 --calls 5
 fi
 machine "$load" >"$out/machine.txt"
 

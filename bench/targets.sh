@@ -42,6 +42,14 @@ driver calls, a plan's second run on ascend, copies|$npu;stage=plan;metric=drive
 $(for fast in allreduce:2.4 reduce_scatter:2 allgather:2 alltoall:2 bcast:1.5 reduce:1.5 gather:1.5 scatter:1.5; do
 	echo "${fast%:*}, 2 ranks bound, mean, faster than MPI|$bound;workload=${fast%:*};metric=mean|speedup|>=|${fast#*:}|"
 done)
+$(for each in allreduce reduce_scatter allgather alltoall bcast reduce gather scatter scan exscan; do
+	echo "$each, 4 ranks, mean, faster than MPI|$coll;ranks=4;workload=$each;metric=mean;baseline=MPI|speedup|>=|4|"
+done)
+each collective, 4 ranks, mean, to spinning MPI|$coll;ranks=4;metric=mean;baseline=spinning MPI|speedup|>=|4|
+allreduce of 8 B, 64 ranks, to MPI|$coll;ranks=64;workload=allreduce;bytes=8;metric=time;baseline=MPI|ratio|<=|2|
+$(for view in bcast_view allgather_view alltoall_view; do for part in 'view' 'look and end'; do
+	echo "$view of 16 MiB to one of 64 B, $part|$bound;workload=$view;stage=$part;metric=growth|ratio|<=|1.5|"
+done; done)
 any collective and size, 2 ranks bound, to MPI|$bound;metric=time;baseline=MPI|speedup|>=|0.9|
 any collective and size, 4 ranks, to MPI|$coll;ranks=4;metric=time;baseline=MPI|speedup|>=|0.9|
 barrier, 2 ranks bound, to an exchange of flags|$bound;workload=barrier;baseline=flag exchange|ratio|<=|1.3|

@@ -261,6 +261,34 @@ coll_verifies_and_notices()
 	wants 'barrier by ipcshare: left when rank 2 had not come'
 }
 
+# More ranks than cores: only Open MPI says what its waiting ranks do, and is asked for either here.
+coll_says_which_mpi_it_was()
+{
+	ranks=$(($(nproc) + 1))
+	run $ranks coll --collective barrier --rounds 1 --calls 1 --json "$scratch/json"
+	exits 0
+	grep -q 'against Open MPI' "$scratch/out" || return 0
+	wants 'whose waiting ranks yield$'
+	grep -q '"baseline": "MPI"' "$scratch/json" || fail "coll: the MPI that yields is not called MPI"
+	OMPI_MCA_mpi_yield_when_idle=0 run $ranks coll --collective barrier --rounds 1 --calls 1 --json "$scratch/json"
+	exits 0
+	wants 'whose waiting ranks spin$'
+	! grep -q '"baseline": "MPI"' "$scratch/json" || fail "coll: the MPI that spins is called MPI"
+	grep -q '"baseline": "spinning MPI"' "$scratch/json" || fail "coll: no figure against the MPI that spins"
+}
+
+coll_views_verify_and_notice()
+{
+	run 3 coll --views --rounds 2 --calls 5 --json "$scratch/json"
+	exits 0
+	wants '^verified: what the views show, 3 ranks$'
+	[ "$(grep -c '"bytes": 16777216.*"metric": "growth".*"baseline": "64 bytes"' "$scratch/json")" = 8 ] ||
+		fail "not a growth of both parts of 4 views"
+	run 3 coll --views --rounds 1 --calls 5 --spoil
+	exits 1
+	wants 'bcast_view of 64 bytes: the block of rank 1 begins with 111, expected 110'
+}
+
 coll_names_what_is_wrong()
 {
 	run 1 coll
@@ -272,6 +300,12 @@ coll_names_what_is_wrong()
 	run 2 coll --size 10
 	exits 2
 	wants 'size 10; expected a multiple of 4'
+	run 2 coll --views --size 8
+	exits 2
+	wants 'views has collectives and sizes of its own'
+	run 5 coll --views
+	exits 1
+	wants 'views of more than 64 MiB in a rank'
 }
 
 coll_says_that_devices_are_not_for_it()
@@ -417,6 +451,8 @@ lookup_says_what_does_not_fit
 pull_verifies_and_notices
 arena_verifies_and_notices run 2
 coll_verifies_and_notices
+coll_says_which_mpi_it_was
+coll_views_verify_and_notice
 coll_names_what_is_wrong
 tune_writes_what_the_library_takes
 tune_names_what_is_wrong

@@ -18,6 +18,7 @@ struct ipcshare_view {
 	uint64_t serial;
 	struct ipcshare__offers *offered; /* the mappings, and the region of our own block, that it holds */
 	char *copy; /* or where the blocks were moved to */
+	size_t copy_len;
 	int nranks;
 	const void *blocks[]; /* of each rank; NULL: it has none */
 };
@@ -47,18 +48,44 @@ static void view_abandon(struct ipcshare__owned *owned)
 	view_delete(v);
 }
 
+/* ---- Memory for copies ---- */
+
+/*
+ * It is needed before the ranks agree, and stays untouched where blocks are mapped. The group keeps it
+ * then: to take so much from the system, and give it back, costs more than all else of a view.
+ */
+static bool copy_take(struct ipcshare_view *v, struct ipcshare_group *g, size_t len)
+{
+	if (g->spare_len >= len) {
+		v->copy = g->spare;
+		v->copy_len = g->spare_len;
+		g->spare = NULL;
+		g->spare_len = 0;
+	} else {
+		v->copy = malloc(len);
+		v->copy_len = len;
+	}
+	return v->copy;
+}
+
+static void copy_keep(struct ipcshare_view *v, struct ipcshare_group *g)
+{
+	free(g->spare);
+	g->spare = v->copy;
+	g->spare_len = v->copy_len;
+	v->copy = NULL;
+}
+
 /* ---- Making it ---- */
 
-/* Memory for it is needed before the ranks agree; where blocks are mapped, that for copies stays untouched. */
 static struct ipcshare_view *view_make(struct ipcshare__call *c)
 {
 	struct ipcshare_view *v = calloc(1, sizeof(*v) + (size_t)c->group->size * sizeof(v->blocks[0]));
 	size_t most = c->status ? 0 : c->in.count * c->size;
 	size_t n = c->in.only == IPCSHARE__EVERY ? (size_t)c->group->size : 1;
 
-	if (v && most <= PTRDIFF_MAX / n)
-		v->copy = malloc(most * n + 1);
-	if (v && v->copy && !ipcshare__handle_add(v, IPCSHARE__HANDLE_VIEW)) {
+	if (v && most <= PTRDIFF_MAX / n && copy_take(v, c->group, most * n + 1) &&
+	    !ipcshare__handle_add(v, IPCSHARE__HANDLE_VIEW)) {
 		v->group = c->group;
 		v->nranks = c->group->size;
 		return v;
@@ -86,8 +113,7 @@ static void view_fill(struct ipcshare_view *v, struct ipcshare__call *c)
 	for (int r = 0; r < v->nranks; r++)
 		v->blocks[r] = block(c, r);
 	if (c->shown) {
-		free(v->copy);
-		v->copy = NULL;
+		copy_keep(v, c->group);
 		v->offered = c->offered;
 		c->offered = NULL;
 	}

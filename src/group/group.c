@@ -184,6 +184,7 @@ static void group_delete(struct ipcshare_group *g)
 	early_delete(g);
 	free(g->serials);
 	free(g->headers);
+	free(g->spare);
 	free(g->others);
 	free(g->members);
 	free(g);

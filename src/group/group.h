@@ -47,6 +47,8 @@ struct ipcshare_group {
 	struct ipcshare__wire_hello *hellos; /* this and the next only until the ranks have met */
 	struct ipcshare__wire_detail *details;
 	uint64_t sets_made, views_made; /* collective ones: serials of sets, and of views */
+	void *spare; /* memory that no view has had to write to, for the next one */
+	size_t spare_len;
 	/* Collectives that were started and are not over: whoever uses the board next ends them first. */
 	struct ipcshare_request *requests;
 	void (*drain)(struct ipcshare_group *group); /* not NULL while there are some */

@@ -25,8 +25,9 @@ case $($launcher --version 2>&1) in
 	if [ -n "$bind" ]; then
 		set -- --bind-to core "$@"
 	else
-		# More ranks than cores: allowed, not bound, and a waiting rank gives its core away.
-		export OMPI_MCA_mpi_yield_when_idle=1
+		# More ranks than cores: allowed, not bound, and a waiting rank gives its core away, as
+		# Open MPI does by itself if it knows of fewer slots than ranks.
+		export OMPI_MCA_mpi_yield_when_idle="${OMPI_MCA_mpi_yield_when_idle:-1}"
 		set -- --oversubscribe --bind-to none "$@"
 	fi
 	;;
