@@ -265,6 +265,20 @@ static void import_local(struct ipcshare__peer *peer, struct ipcshare__import *i
 				    im->out.mapped, (uintmax_t)w->length);
 }
 
+/* Whatever the backend makes of an owner that has ended, it is that. */
+static void owner_look(const struct ipcshare__peer *peer, struct ipcshare__import *imports, size_t n,
+		       struct ipcshare_error *first)
+{
+	if (!ipcshare__pidfd_ended(peer->owner.pidfd))
+		return;
+	ipcshare__fail(IPCSHARE_ERR_PEER_DEAD, "import", "",
+		       "process %d, which owns the memory, has ended", peer->owner.pid);
+	*first = *ipcshare_last_error();
+	for (size_t i = 0; i < n; i++)
+		if (imports[i].status)
+			imports[i].status = IPCSHARE_ERR_PEER_DEAD;
+}
+
 /* Import what is ours to import, with no lock held. */
 static void hold_import(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 			struct ipcshare__want *wants, const size_t *todo,
@@ -287,8 +301,10 @@ static void hold_import(struct ipcshare_ctx *ctx, struct ipcshare__peer *peer,
 	}
 	if (!peer->same_process && n)
 		err = ctx->backend->ops->import_keys(ctx->backend, peer->endpoint, imports, n);
-	if (err)
+	if (err) {
 		*first = *ipcshare_last_error();
+		owner_look(peer, imports, n, first);
+	}
 	for (size_t i = 0; i < n && !peer->same_process; i++)
 		done += imports[i].status == 0;
 	if (done)

@@ -77,6 +77,12 @@ static void check_missing(const struct ipcshare_set *set, int rank, size_t i, in
 	      "buffer %zu of rank %d: %s", i, rank, ipcshare_status_name(status));
 }
 
+/* A device's memory goes with the process that allocated it. */
+static int is_lost(const struct life *l, int rank, int struck)
+{
+	return l->on_device && rank == struck;
+}
+
 static void check_set(struct life *l, const struct ipcshare_set *set, size_t i, const struct piece *p,
 		      int struck)
 {
@@ -87,6 +93,8 @@ static void check_set(struct life *l, const struct ipcshare_set *set, size_t i, 
 			check_missing(set, r, i, struck);
 			continue;
 		}
+		if (is_lost(l, r, struck))
+			continue;
 		CHECK_INT(ipcshare_len(set, r, i), p->len);
 		check_shown(l, ptr, p->len, r, p->memory, p->at);
 	}
@@ -106,7 +114,7 @@ void life_check_sets(struct life *l, int struck)
 	if (l->set)
 		check_first_set(l, struck);
 	for (int r = 0; l->lazy && r < l->lazy->nranks; r++)
-		if (ipcshare_ptr(l->lazy, r, 0))
+		if (ipcshare_ptr(l->lazy, r, 0) && !is_lost(l, r, struck))
 			check_shown(l, ipcshare_ptr(l->lazy, r, 0), lazy.len, r, lazy.memory, lazy.at);
 }
 
@@ -178,6 +186,7 @@ static void have_all(struct life *l)
 	struct ipcshare_options options = IPCSHARE_OPTIONS_INIT;
 
 	options.timeout_ms = l->deadline_ms; /* the backend keeps it, for answers to its imports */
+	options.device = l->on_device ? l->me->rank : -1;
 	if (!l->ctx)
 		REQUIRE_OK(ipcshare_open(&options, &l->ctx));
 	deadline_set(l, 0);
@@ -186,11 +195,26 @@ static void have_all(struct life *l)
 			memory_make(l, m);
 }
 
-void life_begin(struct life *l, struct test_rank *me, int target, unsigned deadline_ms)
+/* What a device's runtime loads and starts once a process is no leak. */
+static void warm_up(const struct test_rank *me)
+{
+	struct ipcshare_options options = IPCSHARE_OPTIONS_INIT;
+	struct ipcshare_ctx *ctx;
+
+	options.device = me->rank;
+	REQUIRE_OK(ipcshare_open(&options, &ctx));
+	CHECK_STR(ipcshare_backend(ctx), "ascend");
+	CHECK_STATUS(ipcshare_close(ctx), 0);
+}
+
+void life_begin(struct life *l, struct test_rank *me, int target, unsigned deadline_ms, int on_device)
 {
 	*l = (struct life){
-		.me = me, .target = target, .deadline_ms = deadline_ms, .bootstrap = me->bootstrap,
+		.me = me, .target = target, .deadline_ms = deadline_ms, .on_device = on_device,
+		.bootstrap = me->bootstrap,
 	};
+	if (on_device)
+		warm_up(me);
 	test_resources(&l->before);
 	have_all(l);
 }
@@ -297,9 +321,9 @@ static int share_lazily(struct life *l, const struct deed *deed)
 	for (int r = 0; r < LIFE_RANKS && !err; r++) {
 		void *ptr = ipcshare_ptr_lazy(l->lazy, r, 0);
 
-		if (ptr)
+		if (ptr && !l->on_device) /* where it may be gone by now */
 			check_shown(l, ptr, lazy.len, r, lazy.memory, lazy.at);
-		else
+		if (!ptr)
 			miss(l);
 	}
 	return err ? err : life_all(l, ipcshare_barrier(l->group));
@@ -372,13 +396,16 @@ static void check_bcast(const struct deed *d, int me, const int64_t *values)
 	CHECK(i == d->count, "element %zu is %jd", i, (intmax_t)values[i]);
 }
 
-/* The last one is tested once, and may be over by then; the others are waited for. */
+/*
+ * The last one is tested once, and may be over by then, also because one before it failed; the others are
+ * waited for, so each rank has the verdicts in the order of the calls.
+ */
 static int requests(struct life *l, const struct deed *d)
 {
 	static int64_t values[1 << 15]; /* a request that is not ended may still write there */
 	static int64_t one, sum;
 	struct ipcshare_request **r = l->requests;
-	int me = l->me->rank, done = 0, err;
+	int me = l->me->rank, done = 0, tested = 0, err;
 
 	for (size_t i = 0; i < d->count; i++)
 		values[i] = me == d->root ? deed_given(me, i) : 0;
@@ -389,9 +416,11 @@ static int requests(struct life *l, const struct deed *d)
 	if (!err)
 		err = ipcshare_barrier_start(l->group, &r[2]);
 	if (!err)
-		err = ipcshare_request_test(&r[2], &done);
+		tested = ipcshare_request_test(&r[2], &done);
 	for (int i = 0; i < LIFE_REQUESTS && !err; i++)
 		err = life_all(l, ipcshare_request_wait(&r[i]));
+	if (!err)
+		err = tested;
 	if (err)
 		return err;
 	CHECK_INT(sum, LIFE_RANKS * (LIFE_RANKS + 1) / 2);
@@ -468,12 +497,20 @@ const int life_nsteps = sizeof(life_steps) / sizeof(life_steps[0]);
 const int life_hello = 0;
 const int life_leave = sizeof(life_steps) / sizeof(life_steps[0]) - 2;
 
+/* Collectives that leave their operands where they are are made by the CPU. */
+static int is_for_cpu(const struct life_step *s)
+{
+	return s->deed && s->deed->shared;
+}
+
 int life_run(struct life *l)
 {
 	int first = l->target - life_steps[l->target].needs, err = 0;
 
 	for (l->step = 0; l->step < life_nsteps; l->step++) {
 		if (l->step < first && life_steps[l->step].needs != LIFE_ALWAYS)
+			continue;
+		if (l->on_device && is_for_cpu(&life_steps[l->step]))
 			continue;
 		step_begin(l, l->step);
 		err = life_steps[l->step].run(l, life_steps[l->step].deed);
@@ -551,7 +588,7 @@ static void meet_without(struct life *l, uint64_t members)
 /* A context whose imports have a short deadline is not the one to tell how well all goes on. */
 void life_meet_without(struct life *l, uint64_t members)
 {
-	struct life fresh = { .me = l->me };
+	struct life fresh = { .me = l->me, .on_device = l->on_device };
 
 	meet_without(l->deadline_ms ? &fresh : l, members);
 	if (fresh.ctx)

@@ -36,6 +36,7 @@ struct life {
 	struct test_resources before;
 	int target; /* the step that this life is about: it leaves out what that can do without */
 	unsigned deadline_ms; /* of every wait from that step on; 0: always the library's own */
+	int on_device; /* memory is a device's, and each rank has its own; the CPU can't reach it */
 	struct ipcshare_bootstrap bootstrap; /* the rank's, which we go around */
 
 	struct ipcshare_ctx *ctx;
@@ -68,7 +69,7 @@ extern const int life_nsteps;
 extern const int life_hello; /* who dies in it is not known */
 extern const int life_leave; /* nobody is told of a failure in it, or later */
 
-void life_begin(struct life *l, struct test_rank *me, int target, unsigned deadline_ms);
+void life_begin(struct life *l, struct test_rank *me, int target, unsigned deadline_ms, int on_device);
 /* 0, or the first failure of a collective call. */
 int life_run(struct life *l);
 /* A collective call gave @err. */

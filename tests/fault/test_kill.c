@@ -36,6 +36,7 @@ struct scene { /* all ranks and their parent see it */
 	int signal; /* SIGKILL, SIGSTOP; 0: the victim's places are recorded */
 	struct point_place place;
 	unsigned deadline_ms;
+	int on_device; /* emulated ones */
 	int abandons; /* survivors drop everything at once; else they let go one by one */
 	int frees; /* memory one by one; else with the context */
 	_Atomic int pid;
@@ -75,10 +76,10 @@ static void check_told(const struct scene *s, const struct verdict *v)
 	CHECK(v->rank == s->victim, "rank %d is named: %s", v->rank, v->said);
 }
 
-/* The broker of a process that is not there does not answer. */
-static int may_be_unreachable(const struct scene *s, int status)
+/* While a process ends its broker, or the driver, may know it no more, and others not know yet why. */
+static int is_ending(const struct scene *s, int status)
 {
-	return s->signal == SIGKILL && status == IPCSHARE_ERR_UNREACHABLE;
+	return s->signal == SIGKILL && status == (s->on_device ? IPCSHARE_ERR_SYSTEM : IPCSHARE_ERR_UNREACHABLE);
 }
 
 /* What failed of the calls that are not collective. */
@@ -89,7 +90,7 @@ static void check_missed(const struct scene *s, const struct life *l)
 	if (!l->missed)
 		return;
 	snprintf(process, sizeof(process), "process %d", s->pid);
-	CHECK(l->missed == fate_status(s) || may_be_unreachable(s, l->missed), "%s: %s", ipcshare_status_name(l->missed), l->missed_text);
+	CHECK(l->missed == fate_status(s) || is_ending(s, l->missed), "%s: %s", ipcshare_status_name(l->missed), l->missed_text);
 	CHECK(l->missed_rank == s->victim || strstr(l->missed_text, process),
 	      "it names rank %d: %s", l->missed_rank, l->missed_text);
 }
@@ -168,7 +169,7 @@ static void lives(struct test_rank *me, void *arg)
 	struct life l;
 	int err;
 
-	life_begin(&l, me, s->place.step, s->deadline_ms);
+	life_begin(&l, me, s->place.step, s->deadline_ms, s->on_device);
 	if (me->rank == s->victim) {
 		s->pid = getpid();
 		if (s->signal)
@@ -243,6 +244,47 @@ static void print(const char *fate, const struct line *lines, size_t n)
 	print_line(&all);
 }
 
+/* ---- The machine ---- */
+
+static int emulated; /* it has devices */
+
+/* What happens there is no other test's business. */
+static void machine_name(void)
+{
+	char job[32];
+
+	snprintf(job, sizeof(job), "test-kill-%d", getpid());
+	setenv("ASCENDCL_EMU_JOB", job, 1);
+}
+
+/* 0: there is no emulator. */
+static int machine_emulate(void)
+{
+	const char *emulator = getenv("TEST_EMU");
+
+	if (!emulator || !*emulator) {
+		test_skip("TEST_EMU names no emulator of the Ascend runtime");
+		return 0;
+	}
+	setenv("IPCSHARE_BACKEND", "ascend", 1);
+	setenv("IPCSHARE_ACL_LIB", emulator, 1);
+	setenv("ASCENDCL_EMU_DEVICES", "4", 1);
+	machine_name();
+	emulated = 1;
+	return 1;
+}
+
+static void machine_end(void)
+{
+	static const char *const settings[] = {
+		"IPCSHARE_BACKEND", "IPCSHARE_ACL_LIB", "ASCENDCL_EMU_DEVICES", "ASCENDCL_EMU_JOB",
+	};
+
+	for (size_t i = 0; emulated && i < sizeof(settings) / sizeof(settings[0]); i++)
+		unsetenv(settings[i]);
+	emulated = 0;
+}
+
 /* ---- The sweep ---- */
 
 #define TEAMS 3 /* at the same time, for they mostly wait */
@@ -274,6 +316,7 @@ static void make_scenes(void)
 static void end_scenes(void)
 {
 	munmap(scenes, TEAMS * sizeof(*scenes));
+	machine_end();
 }
 
 /* Where does the rank come to when all goes well? */
@@ -281,7 +324,7 @@ static const struct point_record *record(int victim)
 {
 	struct scene *s = &scenes[0];
 
-	*s = (struct scene){ .victim = victim };
+	*s = (struct scene){ .victim = victim, .on_device = emulated };
 	test_ranks(LIFE_RANKS, lives, s);
 	REQUIRE(s->record.n && s->record.n < POINT_PLACES, "%zu places", s->record.n);
 	return &s->record;
@@ -294,6 +337,7 @@ static void strike(int channel, void *scene)
 	char what[128];
 
 	(void)channel;
+	machine_name();
 	snprintf(what, sizeof(what), "rank %d %s at %s %d in \"%s\"", s->victim,
 		 s->signal == SIGKILL ? "killed" : "stopped", s->place.point, s->place.nth,
 		 life_steps[s->place.step].name);
@@ -308,8 +352,9 @@ static void scene_set(struct scene *s, int victim, int signal, struct point_plac
 	s->victim = victim;
 	s->signal = signal;
 	s->place = place;
+	s->on_device = emulated;
 	s->deadline_ms = signal == SIGSTOP || place.step == life_hello ? DEADLINE_MS : 0;
-	s->abandons = serial % 2;
+	s->abandons = serial % 2 && !emulated; /* it calls no driver, so that keeps its streams */
 	s->frees = serial / 2 % 2;
 	serial++;
 	s->struck_ns = 0;
@@ -342,7 +387,7 @@ static int is_in_a_step(const struct point_record *r, size_t i)
 {
 	const struct point_place *p = &r->places[i];
 
-	return p->nth <= (strncmp(p->point, "round.", 6) ? 1 : 3) || p->step <= life_hello + 1;
+	return p->nth <= (strncmp(p->point, "round.", 6) ? 1 : 2) || p->step <= life_hello + 1;
 }
 
 static int is_first(const struct point_record *r, size_t i)
@@ -405,7 +450,17 @@ static void a_stopped_rank_is_left_behind_and_finds_out(void)
 	print("stopped at", lines, nlines);
 }
 
+/* What waits on a stream does so until its deadline: see coll_stream_faults of the unit tests. */
+static void so_are_those_that_share_device_memory(void)
+{
+	if (!machine_emulate())
+		return;
+	sweep(1, SIGKILL, is_first, 1);
+	print("killed at", lines, nlines);
+}
+
 TEST_SUITE(kill, make_scenes, end_scenes,
 	TEST(every_point_of_the_library_is_come_to),
 	TEST(survivors_of_a_kill_are_told_who_and_go_on),
+	TEST(so_are_those_that_share_device_memory),
 	TEST(a_stopped_rank_is_left_behind_and_finds_out));

@@ -230,6 +230,34 @@ static void waits_until_the_peer_is_dead(struct ipcshare_group *g, void *arg)
 		REQUIRE_OK(ipcshare_group_peer(g, 1, &peer));
 }
 
+static void maps_lazily_of_the_dead(struct test_rank *me, void *arg)
+{
+	struct ipcshare_set *set = NULL;
+	struct ipcshare_buf buf;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	buf = (struct ipcshare_buf){ team_alloc(t.ctx, 4096), 4096 };
+	REQUIRE_OK(ipcshare_share(t.group, &buf, 1, IPCSHARE_LAZY, &set));
+	if (me->rank == 1)
+		raise(SIGKILL);
+	waits_until_the_peer_is_dead(t.group, NULL);
+	CHECK_PTR(ipcshare_ptr_lazy(set, 1, 0), NULL);
+	CHECK_STATUS(ipcshare_last_error()->status, IPCSHARE_ERR_PEER_DEAD);
+	CHECK_INT(ipcshare_last_error()->rank, 1);
+	CHECK_FAILS(ipcshare_set_free(set), IPCSHARE_ERR_PEER_DEAD);
+	team_leave(&t);
+}
+
+/* Its broker is not there, and its keys may be unknown to the driver; but that is why. */
+static void memory_of_the_dead_can_not_be_mapped_for_its_owner_is_dead(void)
+{
+	struct test_ranks o = { .nranks = 2, .fn = maps_lazily_of_the_dead, .dies = 1u << 1 };
+
+	test_ranks_with(&o);
+}
+
 static void hears_the_last_words_of_the_dead(struct test_rank *me, void *arg)
 {
 	struct rounds rounds = {
@@ -297,5 +325,6 @@ TEST_SUITE(group_death, NULL, NULL,
 	TEST(a_death_that_a_call_could_not_tell_is_named_by_the_next),
 	TEST(a_callback_that_ticks_slowly_sees_a_death_as_soon),
 	TEST(a_rank_that_died_before_the_group_is_a_timeout),
+	TEST(memory_of_the_dead_can_not_be_mapped_for_its_owner_is_dead),
 	TEST(an_exchange_that_the_dead_completed_is_complete),
 	TEST(an_exchange_before_the_one_that_failed_is_complete));
