@@ -30,9 +30,10 @@ static int comm_check(MPI_Comm comm)
 /*
  * Does every rank come, and stay? MPI can't make a communicator without blocking, so nobody begins to
  * before all are here. Twice: who comes late finds the first barrier complete although the others have
- * given up, and only the second one shows it.
+ * given up, and only the second one shows it. A rank whose MPI fails, which nobody else sees, goes on too:
+ * the others would wait for it for ever in what blocks. It has @status, to tell them.
  */
-static int all_come(MPI_Comm comm, unsigned timeout_ms)
+static int all_come(MPI_Comm comm, unsigned timeout_ms, int *status)
 {
 	struct ipcshare_wait wait;
 	int size, err = 0;
@@ -41,6 +42,10 @@ static int all_come(MPI_Comm comm, unsigned timeout_ms)
 	for (int i = 0; i < 2 && !err; i++) {
 		ipcshare__wait_begin_early(&wait, timeout_ms, size);
 		err = ipcshare__mpi_barrier(comm, &wait);
+		if (err == IPCSHARE_ERR_BOOTSTRAP) {
+			*status = err;
+			err = 0;
+		}
 	}
 	return err;
 }
@@ -185,7 +190,7 @@ int ipcshare_mpi_group_create(struct ipcshare_ctx *ctx, MPI_Comm comm, struct ip
 	timeout_ms = status ? NO_CTX_TIMEOUT_MS : ctx->timeout_ms;
 	if (!status && !out)
 		status = ipcshare__fail(IPCSHARE_ERR_INVALID, "group", "", "out is NULL");
-	err = all_come(comm, timeout_ms);
+	err = all_come(comm, timeout_ms, &status);
 	if (!err)
 		err = local_begin(ctx, comm, status, timeout_ms, b);
 	if (err) {

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "inject.h"
@@ -103,6 +105,9 @@ static const struct fault {
 	{ INJECT_pthread_setspecific, ENOMEM, MAY_FAIL },
 };
 #define NFAULTS ((int)(sizeof(faults) / sizeof(faults[0])))
+
+/* Brokers listen in a folder, as more calls are made for that. */
+static char folder[] = "/tmp/ipcshare-inject-XXXXXX";
 
 /* ---- What came of it, in memory that all ranks share ---- */
 
@@ -230,6 +235,17 @@ struct first {
 	int which, use;
 };
 
+/* As a killed process leaves it in the folder. */
+static void leave_socket(void)
+{
+	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/ipcshare-%016x", folder, (unsigned)getpid());
+	CHECK(!bind(sock, (struct sockaddr *)&addr, sizeof(addr)), "bind: %m");
+	close(sock);
+}
+
 /* Nothing is warm, so what a process needs once is met too. */
 static void begins_with_a_fault(int channel, void *arg)
 {
@@ -243,6 +259,7 @@ static void begins_with_a_fault(int channel, void *arg)
 	fault = &faults[first->which];
 	snprintf(a.what, sizeof(a.what), "%s use %d, %s", inject_name(fault->call), first->use,
 		 strerrorname_np(fault->err));
+	leave_socket();
 	test_resources(&before);
 	inject_arm(fault->call, fault->err, first->use, INJECT_HERE);
 	inject_life_alone(&a);
@@ -344,9 +361,6 @@ static void what_fails_for_a_cause_that_is_not_expected_is_a_system_error(void)
 
 /* ---- Around each test ---- */
 
-static char folder[] = "/tmp/ipcshare-inject-XXXXXX";
-
-/* Brokers listen in a folder, as more calls are made for that. */
 static void begin(void)
 {
 	strcpy(folder + sizeof(folder) - 7, "XXXXXX");
