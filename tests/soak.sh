@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # soak.sh - long runs, and random tests from one seed after the other (`make soak`). They take about
-# SOAK_SECONDS (600), longer on a busy machine; a line of a table says for each what came of it. SEED repeats a run: random tests
-# begin with it. With CASES each random test runs once, those of collectives with so many. B is the build
-# folder.
+# SOAK_SECONDS (600), longer on a busy machine; a line of a table says for each what came of it. SEED
+# repeats a run: random tests begin with it. With CASES each random test runs once, those of collectives
+# with so many. B is the build folder.
 set -u
 
 seconds=${SOAK_SECONDS:-600}
