@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # soak.sh - long runs, and random tests from one seed after the other (`make soak`). They take about
-# SOAK_SECONDS (600); a line of a table says for each what came of it. SEED repeats a run: random tests
-# begin with it. With CASES each random test runs once, those of collectives with so many. B is the build
-# folder.
+# SOAK_SECONDS (600), longer on a busy machine; a line of a table says for each what came of it. SEED
+# repeats a run: random tests begin with it. With CASES each random test runs once, those of collectives
+# with so many. B is the build folder.
 set -u
 
 seconds=${SOAK_SECONDS:-600}
@@ -18,12 +18,12 @@ mkdir -p "$B"
 cycles=$((seconds * 100000 / 600))
 [ "$cycles" -ge 100 ] || cycles=100
 
-# line WHAT HOW-OFTEN SECONDS [FIGURE]: of the table; $failed_with says which seed failed
+# line WHAT HOW-OFTEN SECONDS: of the table; $failed_with says which seed failed
 line()
 {
 	[ -z "$failed_with" ] && verdict=passed || { verdict=FAILED failed=$((failed + 1)); }
 	table="$table
-$(printf '%-46s %14s %6d s  %s%s' "$1" "$2" "$3" "$verdict" "${failed_with:+ with SEED=$failed_with}${4:+  $4}")"
+$(printf '%-46s %14s %6d s  %s%s' "$1" "$2" "$3" "$verdict" "${failed_with:+ with SEED=$failed_with}")"
 }
 
 # Show what a command prints only if it fails.
@@ -42,8 +42,9 @@ long()
 	echo "==== $what, $often"
 	quietly env TEST_PATIENCE="${TEST_PATIENCE:-100}" "$@" || failed_with=any
 	line "$what" "$often" $(($(date +%s) - start))
-	table="$table
-$(sed -n 's/^figure: [a-z_]*\.\([a-z_]*\): /    \1: /p' "$log")"
+	figures=$(sed -n 's/^figure: [a-z_]*\.\([a-z_]*\): /    \1: /p' "$log")
+	table="$table${figures:+
+$figures}"
 }
 
 # again WHAT COMMAND ...: with one seed after the other, until its time is over

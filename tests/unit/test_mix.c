@@ -155,7 +155,7 @@ static void *registers(void *arg)
 static _Atomic int forks; /* of this process */
 
 /* An end by exit() runs what the program left for it; so this must be nothing of the library's. */
-static void lives_and_ends(struct mix *m, int how)
+static void lives_and_ends(struct mix *m, int how __attribute__((unused)))
 {
 	struct ipcshare_counters c = { .size = sizeof(c) };
 	struct ipcshare_ctx *fresh __attribute__((unused)) = NULL;
@@ -167,15 +167,19 @@ static void lives_and_ends(struct mix *m, int how)
 	ok &= ipcshare_alloc(m->ctx, 100, &p) == IPCSHARE_ERR_FORKED;
 	ok &= ipcshare_map(m->ctx, m->packed, &p) == IPCSHARE_ERR_FORKED;
 	ok &= ipcshare_close(m->ctx) == IPCSHARE_ERR_FORKED;
-#ifndef TEST_TSAN /* it ends a child whose threads have stacks that threads of its parent had */
+/*
+ * A sanitizer is not made for what follows in such a child: its malloc() may wait for a thread that is not
+ * here, whose memory it takes for leaked, and TSan wants no thread with the stack of one of the parent.
+ */
+#if !defined(TEST_TSAN) && !defined(TEST_ASAN)
 	if (how & 1) {
 		ok &= ipcshare_open(NULL, &fresh) == 0;
 		ok &= ipcshare_alloc(fresh, 100, &p) == 0;
 		ok &= ipcshare_close(fresh) == 0;
 	}
-#endif
 	if (how & 2)
 		exit(ok ? 0 : 1);
+#endif
 	_exit(ok ? 0 : 1);
 }
 
@@ -188,7 +192,6 @@ static void *forks_children(void *arg)
 		int status = 0;
 
 		if (!child) {
-			test_no_leak_check();
 			signal(SIGALRM, SIG_DFL);
 			lives_and_ends(m, how);
 		}
