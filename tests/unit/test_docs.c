@@ -10,6 +10,7 @@
 
 #define OVERVIEW "docs/man/ipcshare.7"
 #define SECURITY "docs/security.md"
+#define RELIABILITY "docs/reliability.md"
 #define INFO "docs/man/ipcshare-info.1"
 
 static char page[65536];
@@ -141,6 +142,30 @@ static void the_page_of_ipcshare_info_has_its_options_and_statuses(void)
 
 /* ---- Tables of promises ---- */
 
+/* A test of this program, of another folder's, which its source has, or a script. */
+static int is_there(const char *test)
+{
+	static const char *const folders[] = { "fault", "mpi" };
+	const char *dot = strchr(test, '.');
+	char path[256], wanted[256];
+	int found = strncmp(test, "tests/", 6) ? test_exists(test) : !access(test, X_OK);
+
+	for (size_t i = 0; dot && !found && i < sizeof(folders) / sizeof(folders[0]); i++) {
+		static char source[65536];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "tests/%s/test_%.*s.c", folders[i], (int)(dot - test), test);
+		snprintf(wanted, sizeof(wanted), "TEST(%s)", dot + 1);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		source[fread(source, 1, sizeof(source) - 1, f)] = '\0';
+		found = strstr(source, wanted) != NULL;
+		fclose(f);
+	}
+	return found;
+}
+
 /* The names between backquotes in the third column of the row at @row. */
 static void check_tests_of(const char *file, const char *row)
 {
@@ -152,25 +177,30 @@ static void check_tests_of(const char *file, const char *row)
 	for (strsep(&name, "`"); name; strsep(&name, "`"), names++) {
 		const char *test = strsep(&name, "`");
 
-		CHECK(strncmp(test, "tests/", 6) ? test_exists(test) : !access(test, X_OK),
-		      "%s: there is no test %s", file, test);
+		CHECK(is_there(test), "%s: there is no test %s", file, test);
 	}
 	CHECK(names > 0, "%s: a promise without a test: %.60s", file, row);
 	free(cell);
 }
 
-static void every_test_that_a_table_names_is_there(void)
+/* There may be more than one table. */
+static void check_tables_of(const char *file, int least)
 {
 	static const char head[] = "| promise | mechanism | test | figure |\n|---|---|---|---|\n";
-	const char *row;
+	const char *row = page;
 	int rows = 0;
 
-	load(SECURITY);
-	row = strstr(page, head);
-	REQUIRE(row != NULL, "%s has no table of promises", SECURITY);
-	for (row += strlen(head); *row == '|'; row += strcspn(row, "\n") + 1, rows++)
-		check_tests_of(SECURITY, row);
-	CHECK(rows >= 20, "%d promises", rows);
+	load(file);
+	while ((row = strstr(row, head)))
+		for (row += strlen(head); *row == '|'; row += strcspn(row, "\n") + 1, rows++)
+			check_tests_of(file, row);
+	CHECK(rows >= least, "%s: %d promises", file, rows);
+}
+
+static void every_test_that_a_table_names_is_there(void)
+{
+	check_tables_of(SECURITY, 20);
+	check_tables_of(RELIABILITY, 15);
 }
 
 TEST_SUITE(docs, NULL, NULL,
