@@ -101,6 +101,7 @@
 	X(strerrordesc_np, "constant text, or NULL, which is looked at")                           \
 	X(getpid, NO_ERROR)                                                                        \
 	X(geteuid, NO_ERROR)                                                                       \
+	X(prctl, "of IPCSHARE_HARDEN: a filter takes it away in the tests of lacks")                \
 	X(sched_yield, NO_ERROR)                                                                   \
 	X(clock_gettime, "fails for a clock that is none")                                         \
 	X(sysconf, "of the page size, the cores")                                                  \

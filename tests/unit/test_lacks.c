@@ -177,6 +177,12 @@ static int no_reserve(void)
 	return test_forbid(SYS_fallocate, ENOSYS);
 }
 
+static int no_hardening(void)
+{
+	setenv("IPCSHARE_HARDEN", "1", 1);
+	return test_forbid(SYS_prctl, EPERM);
+}
+
 static int no_eventfd(void)
 {
 	return test_forbid(SYS_eventfd2, EPERM);
@@ -280,6 +286,7 @@ static const struct lack {
 	{ "connect, on one rank", no_connections, ONE, 0, 0, IPCSHARE_ERR_UNREACHABLE, GROUP,
 	  "IPCSHARE_SOCKET_DIR" },
 	{ "eventfd", no_eventfd, BOTH, 0, 0, IPCSHARE_ERR_SYSTEM, OPEN, "seccomp" },
+	{ "prctl, with IPCSHARE_HARDEN", no_hardening, BOTH, 0, 0, IPCSHARE_ERR_SYSTEM, OPEN, "seccomp" },
 	{ "fallocate", no_reserve, BOTH, 0, 0, IPCSHARE_ERR_UNSUPPORTED, ALLOC, "seccomp" },
 	{ "threads (RLIMIT_NPROC)", no_threads, BOTH, 0, 0, IPCSHARE_ERR_LIMIT, OPEN, "ulimit -u" },
 	{ "locked memory (RLIMIT_MEMLOCK)", no_locked_memory, BOTH, 0, 0, 0, SHARE, "" },
