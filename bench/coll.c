@@ -236,7 +236,7 @@ static struct coll_case case_of(const struct coll *b, const struct collective *w
 	c.has[COLL_WAY_MEMCPY] = c.size > COLL_SHORT;
 	c.has[COLL_WAY_PEER] = c.size > COLL_SHORT && b->peer;
 	/* A sum of two floats needs no more than the exchange of two words. */
-	c.has[COLL_WAY_FLAGS] = n == 2 && (is_barrier || (size == 8 && !strcmp(what->name, "allreduce")));
+	c.has[COLL_WAY_FLAGS] = is_barrier || (n == 2 && size == 8 && !strcmp(what->name, "allreduce"));
 	return c;
 }
 
