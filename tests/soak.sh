@@ -69,10 +69,12 @@ long "cycles of all that comes and goes" "$cycles cycles" \
 	env TEST_CYCLES=$cycles $limit "$B/run-unit" cycles
 [ "$seconds" -lt 300 ] ||
 	long "collectives of more than 2 GiB" "3 calls" env TEST_CASES=100000 $limit "$B/run-unit" coll_sizes.more
-left=10
+# Some minutes, however long the rest takes.
+[ "$seconds" -lt 600 ] ||
+	long "each use of each call fails" "4 ranks" env TEST_STRIDE=1 TEST_RANKS=4 $limit "$B/run-fault" inject
+left=9
 again "all features at once, signals and forks" $limit "$B/run-unit" mix
 again "delays at every point of the protocols" $limit "$B/run-fault" delays
-again "each use of each call fails" env TEST_STRIDE=1 TEST_RANKS=4 $limit "$B/run-fault" inject
 again "shares and updates against a model" $limit "$B/run-unit" set_model
 again "collectives against a plain reference" env TEST_CASES="${CASES:-1000}" $limit "$B/run-unit" coll_random
 for ranks in 2 3 4 5 8; do
