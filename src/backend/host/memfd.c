@@ -227,7 +227,7 @@ static const char adopt_hint[] = "pass a page aligned MAP_SHARED mapping and its
  * Where in the file of @st the range is mapped: walks the lines of /proc/self/maps that cover it.
  * IPCSHARE_ERR_NOT_SHAREABLE if a byte of it is not mapped shared from that file, in one piece.
  */
-static int find_offset(uintptr_t base, size_t length, const struct stat *st, uint64_t *offset)
+static int look_offset(uintptr_t base, size_t length, const struct stat *st, uint64_t *offset)
 {
 	FILE *f = fopen("/proc/self/maps", "re");
 	uintptr_t at = base, from, to;
@@ -258,6 +258,17 @@ static int find_offset(uintptr_t base, size_t length, const struct stat *st, uin
 	return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register", adopt_hint,
 			      "%zu bytes at %p are not mapped shared from that descriptor", length,
 			      (void *)base);
+}
+
+/* The kernel writes the file in pieces: while other threads map and unmap, one that stays can be missed. */
+#define LOOKS 16
+static int find_offset(uintptr_t base, size_t length, const struct stat *st, uint64_t *offset)
+{
+	int err = IPCSHARE_ERR_NOT_SHAREABLE;
+
+	for (int i = 0; i < LOOKS && err == IPCSHARE_ERR_NOT_SHAREABLE; i++)
+		err = look_offset(base, length, st, offset);
+	return err;
 }
 
 /* Everything that can be said without changing the user's memfd. */
