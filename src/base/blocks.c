@@ -12,7 +12,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
-#define MAPPED_FROM ((size_t)128 << 10) /* smaller ones are the C library's business */
 #define HUGE_PAGE ((size_t)2 << 20)
 
 struct ipcshare__kept_block { /* in the block itself, behind what was asked for */
@@ -120,7 +119,7 @@ int ipcshare__block_get(struct ipcshare__blocks *b, size_t len, struct ipcshare_
 
 	if (len > PTRDIFF_MAX - 2 * HUGE_PAGE)
 		return IPCSHARE_ERR_NO_MEMORY;
-	if (len < MAPPED_FROM) {
+	if (len < IPCSHARE__BLOCK_KEPT) {
 		block.at = malloc(len + !len);
 	} else {
 		block.size = ipcshare__round_up(len + sizeof(struct ipcshare__kept_block),
@@ -159,7 +158,7 @@ void ipcshare__block_put(struct ipcshare__blocks *b, struct ipcshare__block *blo
 	struct ipcshare__block given = *block;
 
 	*block = (struct ipcshare__block){ NULL, 0, 0 };
-	if (given.size < MAPPED_FROM) {
+	if (given.size < IPCSHARE__BLOCK_KEPT) {
 		free(given.at);
 		return;
 	}

@@ -18,6 +18,8 @@ struct ipcshare__block { /* all zero: none */
 	uint64_t tag; /* its user's name for what is in it; 0: nothing */
 };
 
+#define IPCSHARE__BLOCK_KEPT ((size_t)128 << 10) /* smaller ones are the C library's business */
+
 struct ipcshare__blocks {
 	pthread_mutex_t lock; /* the last to be taken; no call is made under it */
 	struct ipcshare__kept_block *kept; /* the newest first */

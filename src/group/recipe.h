@@ -24,15 +24,15 @@ struct ipcshare__recipe {
 	uint32_t nbufs, access;
 	uint32_t ndescriptors;
 	uint32_t nregions; /* 0: the cells are not made yet */
-	_Alignas(64) struct ipcshare__wire_descriptor descriptors[IPCSHARE__RECIPE_MOST];
+	struct ipcshare__wire_descriptor descriptors[IPCSHARE__RECIPE_MOST];
 	struct ipcshare__ingredient regions[IPCSHARE__RECIPE_MOST];
 };
 
-/* Of so many descriptors cells should have one. */
+/* Should its cells have one? Their block must be large enough to be kept. */
 static inline bool ipcshare__recipe_worthwhile(const struct ipcshare__wire_blob *prefix)
 {
 	return prefix->ndescriptors <= IPCSHARE__RECIPE_MOST &&
-	       prefix->nbufs / 64 >= prefix->ndescriptors && prefix->ndescriptors;
+	       ipcshare__cells_bytes(prefix->nbufs, false) >= IPCSHARE__BLOCK_KEPT;
 }
 
 /* Its descriptors, at any address, which may change meanwhile: the copy is what counts. Nothing is made of it. */

@@ -252,6 +252,32 @@ static void a_list_shared_again_has_the_tables_it_had(void)
 	test_ranks(RANKS, finds_its_tables, NULL);
 }
 
+/* Blocks that small are not kept, so what they were made from is no matter. */
+static void shares_a_short_list(struct test_rank *me, void *arg)
+{
+	struct ipcshare_buf bufs[1000];
+	struct ipcshare_set *set;
+	struct team t;
+	char *memory;
+
+	(void)arg;
+	team_join(me, &t);
+	memory = team_alloc(t.ctx, 1000 * UNIT);
+	for (int i = 0; i < 1000; i++)
+		bufs[i] = (struct ipcshare_buf){ memory + i * (int)UNIT, 8 };
+	set = team_share(&t, bufs, 1000, 0);
+	for (int r = 0; r < t.nranks; r++)
+		CHECK_PTR(ipcshare__set_of(set)->rows[r].cells.recipe, NULL);
+	REQUIRE_OK(ipcshare_set_free(set));
+	REQUIRE_OK(ipcshare_free(t.ctx, memory));
+	team_leave(&t);
+}
+
+static void a_short_list_has_no_recipe(void)
+{
+	test_ranks(2, shares_a_short_list, NULL);
+}
+
 /* Mappings end with the set, and then something else is where they were. */
 static void finds_another_place_taken(struct test_rank *me, void *arg)
 {
@@ -371,6 +397,7 @@ static void two_recipes_of_one_tag_are_not_the_same(void)
 TEST_SUITE(recipe, NULL, NULL,
 	TEST(a_list_shared_again_is_what_it_is_now),
 	TEST(a_list_shared_again_has_the_tables_it_had),
+	TEST(a_short_list_has_no_recipe),
 	TEST(tables_are_made_anew_for_memory_that_is_mapped_elsewhere),
 	TEST(a_run_ends_with_its_allocation),
 	TEST(two_recipes_of_one_tag_are_not_the_same));
