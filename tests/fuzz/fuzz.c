@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 _Noreturn void fuzz_fail(const char *what, const char *file, int line)
@@ -32,6 +33,29 @@ int fuzz_lowest_descriptor(void)
 	FUZZ_REQUIRE(fd >= 0);
 	close(fd);
 	return fd;
+}
+
+void fuzz_send(int sock, const void *bytes, size_t len, size_t nfds)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(FUZZ_FDS * sizeof(int))];
+	} control = { .bytes = { 0 } };
+	struct iovec iov = { (void *)bytes, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cm;
+
+	if (nfds) {
+		msg.msg_control = &control;
+		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+		cm = CMSG_FIRSTHDR(&msg);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+		for (size_t i = 0; i < nfds; i++)
+			memcpy(CMSG_DATA(cm) + i * sizeof(int), &sock, sizeof(sock));
+	}
+	FUZZ_REQUIRE(sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
 }
 
 uint64_t fuzz_take(struct fuzz_input *in, size_t nbytes)

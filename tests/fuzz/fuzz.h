@@ -26,6 +26,10 @@ int fuzz_status(int status, int detail);
 /* The lowest one that is free: the same after an input as before it, if none was left open. */
 int fuzz_lowest_descriptor(void);
 
+/* A message, with @nfds copies of @sock, at most FUZZ_FDS; it must be taken as a whole, and at once. */
+#define FUZZ_FDS 253
+void fuzz_send(int sock, const void *bytes, size_t len, size_t nfds);
+
 /* ---- The input, from its beginning; zeroes behind its end ---- */
 
 struct fuzz_input {

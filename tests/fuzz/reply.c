@@ -32,29 +32,6 @@ static struct { /* of the input */
 	size_t nfds; /* instead of what is right, if more is not 0 */
 } our;
 
-static void answer_send(const struct message *m, size_t len, size_t nfds)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(BATCH * sizeof(int))];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { (void *)m, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cm;
-
-	if (nfds) {
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		cm = CMSG_FIRSTHDR(&msg);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		for (size_t i = 0; i < nfds; i++)
-			memcpy(CMSG_DATA(cm) + i * sizeof(int), &our.sock, sizeof(our.sock));
-	}
-	FUZZ_REQUIRE(sendmsg(our.sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
-}
-
 /* The request is there: give the answer. */
 static void answer(void)
 {
@@ -76,7 +53,7 @@ static void answer(void)
 	if (our.nfds)
 		nfds = our.nfds - 1;
 	if (!our.hang_up)
-		answer_send(&m, len, nfds);
+		fuzz_send(our.sock, &m, len, nfds);
 	shutdown(our.sock, SHUT_WR);
 }
 

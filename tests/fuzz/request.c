@@ -55,29 +55,6 @@ static size_t good(struct message *m, unsigned op, size_t count)
 								     : sizeof(m->retire[0]));
 }
 
-static void say(int sock, const void *bytes, size_t len, size_t nfds)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(8 * sizeof(int))];
-	} control = { .bytes = { 0 } };
-	struct iovec iov = { (void *)bytes, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *cm;
-
-	if (nfds) {
-		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		cm = CMSG_FIRSTHDR(&msg);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		for (size_t i = 0; i < nfds; i++)
-			memcpy(CMSG_DATA(cm) + i * sizeof(int), &sock, sizeof(sock));
-	}
-	FUZZ_REQUIRE(sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
-}
-
 /* How many descriptors were in the answer, all closed; *@len 0: there was none. */
 static size_t hear(int sock, struct message *answer, size_t *len)
 {
@@ -161,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		if (!n)
 			shutdown(socks[0], SHUT_WR);
 		else
-			say(socks[0], raw, n, how[i] >> 24 & 7);
+			fuzz_send(socks[0], raw, n, how[i] >> 24 & 7);
 		dropped = serve(our.broker, &c);
 		nfds = hear(socks[0], &got, &heard);
 		FUZZ_REQUIRE(n || (dropped && !heard));
