@@ -226,23 +226,23 @@ static void an_abandoned_view_is_closed(void)
 static void passes_nothing(struct test_rank *me, void *arg)
 {
 	struct ipcshare_view *v = NULL, *empty;
-	int mine = 1, bad;
+	int mine[2] = { 1, 1 }, bad; /* an alltoall has one for each rank */
 	struct team t;
 
 	(void)arg;
 	CHECK_STATUS(ipcshare_view_free(NULL), 0);
 	CHECK(!ipcshare_view_ptr(NULL, 0), "there is no view");
 	CHECK_INT(ipcshare_last_error()->status, IPCSHARE_ERR_INVALID);
-	CHECK_FAILS(ipcshare_bcast_view(NULL, &mine, 1, IPCSHARE_INT32, 0, &v), IPCSHARE_ERR_INVALID);
+	CHECK_FAILS(ipcshare_bcast_view(NULL, mine, 1, IPCSHARE_INT32, 0, &v), IPCSHARE_ERR_INVALID);
 	team_join(me, &t);
 	bad = t.rank == 1;
-	CHECK_FAILS(ipcshare_allgather_view(t.group, &mine, 1, IPCSHARE_INT32, bad ? NULL : &v),
+	CHECK_FAILS(ipcshare_allgather_view(t.group, mine, 1, IPCSHARE_INT32, bad ? NULL : &v),
 		    IPCSHARE_ERR_INVALID);
-	CHECK_FAILS(ipcshare_allgather_view(t.group, bad ? NULL : &mine, 1, IPCSHARE_INT32, &v),
+	CHECK_FAILS(ipcshare_allgather_view(t.group, bad ? NULL : mine, 1, IPCSHARE_INT32, &v),
 		    IPCSHARE_ERR_INVALID);
-	CHECK_FAILS(ipcshare_bcast_view(t.group, &mine, 1, IPCSHARE_INT32, bad ? 7 : 0, &v),
+	CHECK_FAILS(ipcshare_bcast_view(t.group, mine, 1, IPCSHARE_INT32, bad ? 7 : 0, &v),
 		    IPCSHARE_ERR_INVALID);
-	CHECK_FAILS(ipcshare_alltoall_view(t.group, &mine, bad ? SIZE_MAX : 1, IPCSHARE_INT32, &v),
+	CHECK_FAILS(ipcshare_alltoall_view(t.group, mine, bad ? SIZE_MAX : 1, IPCSHARE_INT32, &v),
 		    IPCSHARE_ERR_INVALID);
 	CHECK_INT(ipcshare_last_error()->rank, 1);
 	CHECK(!v, "nothing was put there");
