@@ -101,12 +101,15 @@ static bool still_heard(struct ipcshare_wait *wait, uint64_t now)
 	return wait->group->met || now < wait->grace_ns;
 }
 
-/* The rank that made rank @r give up: itself, if it doesn't say another. */
+/*
+ * The rank that made rank @r give up: itself, if it doesn't say another. It may be ours. Whoever hears of it
+ * passes it on, so all name the same one, in whichever order they come.
+ */
 static int cause_of(const struct ipcshare_group *group, const struct ipcshare__control *c, int r)
 {
 	int64_t rank = c->because_of;
 
-	return rank >= 0 && rank < group->size && rank != group->rank ? (int)rank : r;
+	return rank >= 0 && rank < group->size ? (int)rank : r;
 }
 
 static int quitter_named(const struct ipcshare_group *group, const struct ipcshare__control *c, int r,
