@@ -7,6 +7,17 @@ limit="timeout --foreground --verbose --kill-after=10 ${TIME_LIMIT:-300}"
 passed=0 failed=0 skipped=0 trouble=
 mkdir -p "$B"
 
+# What failed in the log: CUnit's tests with what they say, or the last lines.
+what_failed()
+{
+	awk '/^Suite: / { suite = $2 }
+		/^  Test: / { test = $2 }
+		/^    *[0-9]+\. / && said && said < 8 { print "    " $0; said++; next }
+		/FAILED$/ { print "    " suite "." test; said = 1; found = 1; next }
+		/[^ ]/ { said = 0; last[++n % 12] = $0 }
+		END { if (!found) for (i = n - 11; i < n; i++) if (i > 0) print "    " last[i % 12] }' "$log"
+}
+
 # step WHAT COMMAND ...: CUnit programs count by test, other steps as one.
 step()
 {
@@ -23,7 +34,8 @@ step()
 	else	# also a program that died after its tests
 		[ "$2" != 0 ] || set -- "$1" 1
 		trouble="$trouble
-  failed: $what"
+  failed: $what
+$(what_failed)"
 	fi
 	passed=$((passed + $1)) failed=$((failed + $2))
 }
