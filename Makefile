@@ -27,11 +27,11 @@ DOCDIR     ?= $(PREFIX)/share/doc/libipcshare
 # ---- What is built: a new folder of the library is one word here ----------------------------
 LIB_DIRS := base backend backend/host backend/ascend memory group coll
 
-# Each compiler and sanitizer has its own folder, so that their objects never meet.
+# Each compiler and sanitizer, and coverage, has its own folder, so that their objects never meet.
 comma  := ,
 empty  :=
 space  := $(empty) $(empty)
-FLAVOUR := $(filter-out cc mpicc,$(notdir $(CC) $(MPICC))) $(subst $(comma),+,$(SAN))
+FLAVOUR := $(filter-out cc mpicc,$(notdir $(CC) $(MPICC))) $(subst $(comma),+,$(SAN)) $(GCOV:1=coverage)
 B      := build$(addprefix /,$(subst $(space),-,$(strip $(FLAVOUR))))
 
 objects       = $(patsubst %.c,$B/%.o,$(wildcard $1))
@@ -65,7 +65,8 @@ say   = $(if $V,,@echo "  $1 $@" &&)
 FLAGS := -std=c11 -D_GNU_SOURCE -Iinclude -Isrc -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror) \
          -fPIC -fvisibility=hidden -pthread -MMD -MP \
          $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) \
-         $(if $(findstring fuzzer,$(SAN)),-Wno-pass-failed)
+         $(if $(findstring fuzzer,$(SAN)),-Wno-pass-failed) \
+         $(if $(GCOV),--coverage -fprofile-update=atomic -Wl$(comma)-u$(comma)__gcov_dump)
 COMPILER = $(CC)
 
 # The MPI wrappers compile with the compiler named here, whichever they were built with.
@@ -201,6 +202,29 @@ test-npu: ## run what an NPU can show on the CANN that is found; prints a report
 	$(MAKE) $(PROGRAMS) $(TESTS)
 	$(NO_ASLR) tests/npu.sh $(CALLS)
 
+# Warnings are errors for both compilers, in folders of their own.
+lint: ## static checks: gcc and clang without warnings, clang-tidy, cppcheck, clang-format
+	.ci/deps lint
+	+$(MAKE) everything WERROR=1
+	+$(MAKE) everything WERROR=1 CC=clang
+	tests/lint.sh
+
+format: ## let clang-format write src, include and mpi as `make lint` wants them
+	.ci/deps lint
+	clang-format -i $$(find src include mpi -name '*.[ch]')
+
+memcheck: ## unit tests under valgrind's memcheck
+	.ci/deps lint
+	$(MAKE) $B/run-unit
+	tests/memcheck.sh
+
+# Without optimization, so that each line is its own.
+coverage: ## which lines of src the tests reach: build/coverage/uncovered.txt
+	.ci/deps test
+	$(MAKE) GCOV=1 CFLAGS="-O0 -g" run-coverage
+run-coverage: everything
+	tests/coverage.sh
+
 check-layers: ## hold the one-way dependencies and the exported names
 	$(MAKE) $(ARCHIVES)
 	tests/check-layers.sh --self-test
@@ -265,5 +289,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z_]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything lint format memcheck coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d) $(POINT_OBJ:.o=.d)

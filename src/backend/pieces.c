@@ -127,10 +127,8 @@ int ipcshare__moves_plan(const struct ipcshare__piece *pieces, size_t n,
 
 		if (!list)
 			list = malloc((n + 1) * sizeof(*list));
-		if (!list) {
-			err = ENOMEM;
+		if (!list)
 			break;
-		}
 		if (orders[i])
 			qsort(p, left, sizeof(*p), orders[i]);
 		try_order(p, left, limits, &list, &best);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define IPCSHARE__ERROR_C /* the functions themselves */
 #include "base/error.h"
 
 #include <errno.h>

@@ -87,8 +87,11 @@ static void prefix_write(const struct ipcshare__blob_frame *f, uint32_t nindices
 	if (f->nregions)
 		memcpy(at, f->regions, f->nregions * sizeof(*f->regions));
 	at += f->nregions * sizeof(*f->regions);
-	for (uint32_t i = 0; i < nindices; i++, at += sizeof(uint32_t))
-		memcpy(at, &(uint32_t){ (uint32_t)f->indices[i] }, sizeof(uint32_t));
+	for (uint32_t i = 0; i < nindices; i++, at += sizeof(uint32_t)) {
+		uint32_t index = (uint32_t)f->indices[i];
+
+		memcpy(at, &index, sizeof(index));
+	}
 	memset(at, 0, (size_t)(end - at));
 }
 

@@ -21,6 +21,7 @@
 static struct test_child children[CHILDREN]; /* pid 0: free */
 
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+void __gcov_dump(void) __attribute__((weak));
 
 static int no_leak_check; /* also if the parent had threads: LSan would miss them here and warn */
 
@@ -29,12 +30,14 @@ void test_no_leak_check(void)
 	no_leak_check = 1;
 }
 
-/* _exit() keeps CUnit's and stdio's business in the parent, but also LSan's: so ask it here. */
+/* _exit() keeps CUnit's and stdio's business in the parent, but also LSan's and gcov's: so ask here. */
 static void end_child(void)
 {
 	if (!no_leak_check && __lsan_do_recoverable_leak_check &&
 	    __lsan_do_recoverable_leak_check())
 		FAIL("LeakSanitizer found leaks in the child, see standard error");
+	if (__gcov_dump)
+		__gcov_dump();
 	_exit(test_child_verdict());
 }
 

@@ -143,7 +143,7 @@ static int host_export(struct ipcshare__backend *be, struct ipcshare__memory *me
 	int err;
 
 	err = ipcshare__broker_offer(h->broker, m->memfd.fd, m->memfd.offset, mem->length,
-				     flags & IPCSHARE__EXPORT_OPEN, &m->offer);
+				     (flags & IPCSHARE__EXPORT_OPEN) != 0, &m->offer);
 	if (err)
 		return err;
 	memcpy(parts.secret, ipcshare__offer_secret(m->offer), sizeof(parts.secret));

@@ -22,8 +22,8 @@ bool ipcshare__host_stream_captured(struct ipcshare__backend *be, struct ipcshar
 int ipcshare__host_notify_create(struct ipcshare__backend *be, struct ipcshare__notify **out);
 int ipcshare__host_notify_export(struct ipcshare__backend *be, struct ipcshare__notify *notify,
 				 char key[IPCSHARE__KEY_SIZE]);
-int ipcshare__host_notify_allow(struct ipcshare__backend *be, struct ipcshare__notify *notify,
-				const struct ipcshare__identity *ids, size_t n);
+int ipcshare__host_notify_allow(struct ipcshare__backend *be, struct ipcshare__notify *n,
+				const struct ipcshare__identity *ids, size_t nids);
 int ipcshare__host_notify_import(struct ipcshare__backend *be, const char key[IPCSHARE__KEY_SIZE],
 				 int device, struct ipcshare__notify **out);
 int ipcshare__host_notify_record(struct ipcshare__backend *be, struct ipcshare__notify *notify,

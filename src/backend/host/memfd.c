@@ -230,15 +230,16 @@ static const char adopt_hint[] = "pass a page aligned MAP_SHARED mapping and its
 static int look_offset(uintptr_t base, size_t length, const struct stat *st, uint64_t *offset)
 {
 	FILE *f = fopen("/proc/self/maps", "re");
-	uintptr_t at = base, from, to;
+	uintptr_t at = base;
+	unsigned long from, to;
 	unsigned major_nr, minor_nr;
-	uint64_t file_offset, inode;
+	uintmax_t file_offset, inode;
 	char line[512], perms[5];
 
 	if (!f)
 		return ipcshare__fail_errno(errno, "register", "opening /proc/self/maps");
 	while (at < base + length && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%zx-%zx %4s %jx %x:%x %ju", &from, &to, perms, &file_offset,
+		if (sscanf(line, "%lx-%lx %4s %jx %x:%x %ju", &from, &to, perms, &file_offset,
 			   &major_nr, &minor_nr, &inode) != 7 ||
 		    to <= at)
 			continue;

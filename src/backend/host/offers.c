@@ -46,8 +46,11 @@ void ipcshare__offers_remove(struct ipcshare__offers *offers, struct ipcshare__o
 void ipcshare__offers_clear(struct ipcshare__offers *offers)
 {
 	for (size_t i = 0; i < IPCSHARE__OFFER_BUCKETS; i++)
-		while (offers->bucket[i])
-			ipcshare__offers_remove(offers, offers->bucket[i]);
+		for (struct ipcshare__offer *o = offers->bucket[i], *next; o; o = next) {
+			next = o->next;
+			offer_free(o);
+			offers->bucket[i] = next;
+		}
 }
 
 static struct ipcshare__grant *grant_of(const struct ipcshare__offer *offer,
