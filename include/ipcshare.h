@@ -53,7 +53,8 @@ extern "C" {
 	X(ERR_RANGE, -9, "the buffer runs past the end of its allocation")                         \
 	X(ERR_BUSY, -10, "still in use: shared, mapped by a peer, or owning live objects")         \
 	X(ERR_READ_ONLY, -11, "write access to memory that was shared read-only")                  \
-	X(ERR_OPEN_EXPORT, -12, "the allocation was exported the other way before: open or listed") \
+	X(ERR_OPEN_EXPORT, -12,                                                                    \
+	  "the allocation was exported the other way before: open or listed")                      \
 	X(ERR_NOT_ALLOWED, -13, "this process is not on the owner's whitelist")                    \
 	X(ERR_STALE, -14, "the descriptor names memory that its owner has freed")                  \
 	X(ERR_PROTOCOL, -15, "bytes from another process are malformed or altered")                \
@@ -136,7 +137,9 @@ struct ipcshare_options {
 	int device;
 	unsigned timeout_ms;
 };
+/* clang-format off */
 #define IPCSHARE_OPTIONS_INIT { sizeof(struct ipcshare_options), NULL, -1, 0 }
+/* clang-format on */
 
 /**
  * ipcshare_open - start using the library in this process
@@ -381,7 +384,9 @@ struct ipcshare_arena_options {
 	size_t slab;
 	size_t slab_max;
 };
+/* clang-format off */
 #define IPCSHARE_ARENA_OPTIONS_INIT { sizeof(struct ipcshare_arena_options), 0, 0, 0 }
+/* clang-format on */
 
 /**
  * ipcshare_arena_create - an arena that has no memory yet
@@ -453,7 +458,8 @@ IPCSHARE_API int ipcshare_arena_free(struct ipcshare_arena *arena, void *ptr);
  * One that can't be freed does not stop the others. Return: 0, or the first failure, whose index
  * the last error has; ERR_INVALID
  */
-IPCSHARE_API int ipcshare_arena_free_many(struct ipcshare_arena *arena, void *const *ptrs, size_t n);
+IPCSHARE_API int ipcshare_arena_free_many(struct ipcshare_arena *arena, void *const *ptrs,
+					  size_t n);
 
 /**
  * ipcshare_arena_usable - bytes of a buffer: at least what was asked for, and all may be used
@@ -610,11 +616,12 @@ IPCSHARE_API int ipcshare_group_peer(struct ipcshare_group *group, int rank,
 /* ---- Share ---------------------------------------------------------------------------------- */
 
 struct ipcshare_buf {
-	void *ptr;	/* anywhere inside an allocation; ignored if @len is 0 */
-	size_t len;	/* bytes; 0 is allowed */
+	void *ptr; /* anywhere inside an allocation; ignored if @len is 0 */
+	size_t len; /* bytes; 0 is allowed */
 };
 
 /* Flags of ipcshare_share(), ipcshare_share_begin(), ipcshare_pack() and ipcshare_allow(). */
+/* clang-format off */
 #define IPCSHARE_READ_ONLY 0x1u		/* peers can't write. The kernel holds it, for the whole
 					 * allocation and from then on: later attempts to share it
 					 * writable fail. The owner still writes. */
@@ -629,6 +636,7 @@ struct ipcshare_buf {
 #define IPCSHARE_LAZY 0x8u		/* only for ipcshare_share(): the caller maps nothing yet,
 					 * but what it asks for with ipcshare_ptr_lazy(), and that
 					 * then. Concerns the caller alone. */
+/* clang-format on */
 
 /* A row of a set: the buffers of one rank. */
 struct ipcshare_row {
@@ -644,7 +652,7 @@ struct ipcshare_row {
 struct ipcshare_set {
 	const struct ipcshare_row *rows;
 	int nranks;
-	int rank;	/* the caller's */
+	int rank; /* the caller's */
 };
 
 /**
@@ -701,7 +709,8 @@ static inline void *ipcshare_ptr(const struct ipcshare_set *set, int rank, size_
 	row = &set->rows[rank];
 	if (__builtin_expect(i >= row->count, 0))
 		return NULL;
-	return __atomic_load_n(&row->ptr[i], __ATOMIC_RELAXED); /* ipcshare_ptr_lazy() may fill it */
+	/* ipcshare_ptr_lazy() may fill it */
+	return __atomic_load_n(&row->ptr[i], __ATOMIC_RELAXED);
 }
 
 /**
@@ -822,11 +831,11 @@ IPCSHARE_API int ipcshare_resolve(struct ipcshare_set *set, int rank,
 
 /* One copy between local memory and a part of a buffer in a set. */
 struct ipcshare_item {
-	int rank;	/* whose buffer */
-	size_t index;	/* which of them */
-	size_t offset;	/* in it, in bytes */
-	size_t len;	/* bytes; 0 is allowed */
-	void *local;	/* any memory of the program; ignored if @len is 0 */
+	int rank; /* whose buffer */
+	size_t index; /* which of them */
+	size_t offset; /* in it, in bytes */
+	size_t len; /* bytes; 0 is allowed */
+	void *local; /* any memory of the program; ignored if @len is 0 */
 };
 
 /**
@@ -958,13 +967,13 @@ IPCSHARE_API int ipcshare_share_cancel(struct ipcshare_share *share);
 
 /* Plain bytes without pointers: copy and send them as they are, within one node. */
 struct ipcshare_identity {
-	unsigned char bytes[64];	/* a process, never confused with a later one */
+	unsigned char bytes[64]; /* a process, never confused with a later one */
 };
 struct ipcshare_handle {
-	unsigned char bytes[64];	/* an allocation, without the offset of a buffer in it */
+	unsigned char bytes[64]; /* an allocation, without the offset of a buffer in it */
 };
 struct ipcshare_packed {
-	unsigned char bytes[80];	/* a buffer: handle, offset, length */
+	unsigned char bytes[80]; /* a buffer: handle, offset, length */
 };
 
 /** ipcshare_self - the identity by which peers can ipcshare_allow() this process. ERR_INVALID */

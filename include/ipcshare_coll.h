@@ -66,11 +66,13 @@ enum ipcshare_type {
 };
 
 /* Sums and products of integers wrap around; fp16 and bf16 are rounded to nearest at each step. */
+/* clang-format off */
 #define IPCSHARE_OP_LIST(X)                                                                        \
 	X(SUM) X(PROD) X(MIN) X(MAX)	/* numbers */                                              \
 	X(BAND) X(BOR) X(BXOR)		/* integers, bit by bit */                                 \
 	X(LAND) X(LOR) X(LXOR)		/* integers, 0 or not; gives 0 or 1 */                     \
 	X(MINLOC) X(MAXLOC)		/* pairs: of equal values the lower index */
+/* clang-format on */
 
 enum ipcshare_op_kind {
 	IPCSHARE_OP_NONE,
@@ -233,9 +235,9 @@ IPCSHARE_API int ipcshare_allreduce(struct ipcshare_group *group, const void *se
  *        which then begins with the result, and is undefined behind it
  * @counts: the same on all ranks
  */
-IPCSHARE_API int ipcshare_reduce_scatter(struct ipcshare_group *group, const void *send,
-					 void *recv, const size_t *counts,
-					 enum ipcshare_type type, const struct ipcshare_op *op);
+IPCSHARE_API int ipcshare_reduce_scatter(struct ipcshare_group *group, const void *send, void *recv,
+					 const size_t *counts, enum ipcshare_type type,
+					 const struct ipcshare_op *op);
 
 /** ipcshare_reduce_scatter_block - the same with @count elements for each rank */
 IPCSHARE_API int ipcshare_reduce_scatter_block(struct ipcshare_group *group, const void *send,
@@ -244,8 +246,7 @@ IPCSHARE_API int ipcshare_reduce_scatter_block(struct ipcshare_group *group, con
 
 /** ipcshare_scan - the elements of the ranks up to this one, reduced */
 IPCSHARE_API int ipcshare_scan(struct ipcshare_group *group, const void *send, void *recv,
-			       size_t count, enum ipcshare_type type,
-			       const struct ipcshare_op *op);
+			       size_t count, enum ipcshare_type type, const struct ipcshare_op *op);
 
 /** ipcshare_exscan - of the ranks before this one; @recv of rank 0 stays as it is */
 IPCSHARE_API int ipcshare_exscan(struct ipcshare_group *group, const void *send, void *recv,
@@ -271,23 +272,26 @@ struct ipcshare_view;
 
 /** ipcshare_bcast_view - @count elements at @buf of @root, which alone looks at @buf */
 IPCSHARE_API int ipcshare_bcast_view(struct ipcshare_group *group, const void *buf, size_t count,
-				     enum ipcshare_type type, int root, struct ipcshare_view **view);
+				     enum ipcshare_type type, int root,
+				     struct ipcshare_view **view);
 
 /** ipcshare_allgather_view - @count elements of every rank */
-IPCSHARE_API int ipcshare_allgather_view(struct ipcshare_group *group, const void *send, size_t count,
-					 enum ipcshare_type type, struct ipcshare_view **view);
+IPCSHARE_API int ipcshare_allgather_view(struct ipcshare_group *group, const void *send,
+					 size_t count, enum ipcshare_type type,
+					 struct ipcshare_view **view);
 
 /** ipcshare_alltoall_view - @count elements that every rank has for this one */
-IPCSHARE_API int ipcshare_alltoall_view(struct ipcshare_group *group, const void *send, size_t count,
-					enum ipcshare_type type, struct ipcshare_view **view);
+IPCSHARE_API int ipcshare_alltoall_view(struct ipcshare_group *group, const void *send,
+					size_t count, enum ipcshare_type type,
+					struct ipcshare_view **view);
 
 /**
  * ipcshare_allreduce_shared - what the elements of all ranks reduce to: once, and all read it there
  * @send, @recv: as for ipcshare_reduce() to @root, which it does first; then the view shows @recv
  *               of @root
  */
-IPCSHARE_API int ipcshare_allreduce_shared(struct ipcshare_group *group, const void *send, void *recv,
-					   size_t count, enum ipcshare_type type,
+IPCSHARE_API int ipcshare_allreduce_shared(struct ipcshare_group *group, const void *send,
+					   void *recv, size_t count, enum ipcshare_type type,
 					   const struct ipcshare_op *op, int root,
 					   struct ipcshare_view **view);
 

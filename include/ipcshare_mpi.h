@@ -71,14 +71,14 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
  * Waits:   as long as all ranks live, for IPCSHARE_TIMEOUT if that is set, else for a day.
  */
 IPCSHARE_API int ipcshare_mpi_barrier(MPI_Comm comm);
-IPCSHARE_API int ipcshare_mpi_bcast(void *buf, int count, MPI_Datatype type, int root, MPI_Comm comm);
+IPCSHARE_API int ipcshare_mpi_bcast(void *buf, int count, MPI_Datatype type, int root,
+				    MPI_Comm comm);
 IPCSHARE_API int ipcshare_mpi_allgather(const void *send, int send_count, MPI_Datatype send_type,
 					void *recv, int recv_count, MPI_Datatype recv_type,
 					MPI_Comm comm);
 IPCSHARE_API int ipcshare_mpi_allgatherv(const void *send, int send_count, MPI_Datatype send_type,
-					 void *recv, const int *recv_counts,
-					 const int *recv_displs, MPI_Datatype recv_type,
-					 MPI_Comm comm);
+					 void *recv, const int *recv_counts, const int *recv_displs,
+					 MPI_Datatype recv_type, MPI_Comm comm);
 IPCSHARE_API int ipcshare_mpi_gather(const void *send, int send_count, MPI_Datatype send_type,
 				     void *recv, int recv_count, MPI_Datatype recv_type, int root,
 				     MPI_Comm comm);

@@ -25,9 +25,11 @@ static int check(const struct ipcshare__mpi_given *g)
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
 				      "a datatype is MPI_DATATYPE_NULL");
 	if (g->counts && !g->displs)
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "", "there are no displacements");
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
+				      "there are no displacements");
 	if (!g->counts && g->count < 0)
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "", "a count is %d", g->count);
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "", "a count is %d",
+				      g->count);
 	for (int i = 0; g->counts && i < g->blocks; i++)
 		if (g->counts[i] < 0)
 			return ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
@@ -89,8 +91,10 @@ static int convert(const struct ipcshare__mpi_buffer *b, bool pack, MPI_Comm com
 		for (int left = count_of(g, i), n, at, err; left; left -= n) {
 			n = step(b, left);
 			at = 0;
-			err = pack ? MPI_Pack(user, n, g->type, bytes, (int)((size_t)n * b->unit), &at, comm)
-				   : MPI_Unpack(bytes, (int)((size_t)n * b->unit), &at, user, n, g->type, comm);
+			err = pack ? MPI_Pack(user, n, g->type, bytes, (int)((size_t)n * b->unit),
+					      &at, comm)
+				   : MPI_Unpack(bytes, (int)((size_t)n * b->unit), &at, user, n,
+						g->type, comm);
 			if (err || (size_t)at != (size_t)n * b->unit)
 				return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "collective", "",
 						      "MPI packs %d elements of %zu bytes to %d", n,
@@ -102,8 +106,9 @@ static int convert(const struct ipcshare__mpi_buffer *b, bool pack, MPI_Comm com
 	return 0;
 }
 
-int ipcshare__mpi_buffer_begin(struct ipcshare__mpi_buffer *b, const struct ipcshare__mpi_given *given,
-			       bool filled, size_t *places, MPI_Comm comm)
+int ipcshare__mpi_buffer_begin(struct ipcshare__mpi_buffer *b,
+			       const struct ipcshare__mpi_given *given, bool filled, size_t *places,
+			       MPI_Comm comm)
 {
 	int err = check(given);
 	MPI_Count size;
@@ -121,7 +126,8 @@ int ipcshare__mpi_buffer_begin(struct ipcshare__mpi_buffer *b, const struct ipcs
 		return 0;
 	}
 	if (b->unit > INT_MAX)
-		return ipcshare__fail(IPCSHARE_ERR_LIMIT, "collective", "use a smaller type and count more",
+		return ipcshare__fail(IPCSHARE_ERR_LIMIT, "collective",
+				      "use a smaller type and count more",
 				      "MPI can't pack an element of %zu bytes", b->unit);
 	ipcshare__mpi_count_packed();
 	b->packed = true;

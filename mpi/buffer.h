@@ -40,8 +40,9 @@ struct ipcshare__mpi_buffer {
  * @filled: the bytes that are there count. @places: for lens and firsts, if blocks differ.
  * 0, or a status with its detail.
  */
-int ipcshare__mpi_buffer_begin(struct ipcshare__mpi_buffer *b, const struct ipcshare__mpi_given *given,
-			       bool filled, size_t *places, MPI_Comm comm);
+int ipcshare__mpi_buffer_begin(struct ipcshare__mpi_buffer *b,
+			       const struct ipcshare__mpi_given *given, bool filled, size_t *places,
+			       MPI_Comm comm);
 /* Bytes that came go where the user wants them. */
 int ipcshare__mpi_buffer_unpack(const struct ipcshare__mpi_buffer *b, MPI_Comm comm);
 void ipcshare__mpi_buffer_end(struct ipcshare__mpi_buffer *b);

@@ -11,8 +11,9 @@ bool ipcshare__mpi_begin(struct ipcshare__mpi_call *c, MPI_Comm comm)
 
 	if (!on)
 		return false;
-	*c = (struct ipcshare__mpi_call){ .comm = comm, .on = on, .group = on->group,
-					  .type = IPCSHARE_UINT8 };
+	*c = (struct ipcshare__mpi_call){
+		.comm = comm, .on = on, .group = on->group, .type = IPCSHARE_UINT8
+	};
 	return true;
 }
 

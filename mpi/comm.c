@@ -264,15 +264,17 @@ static int prepare(struct ipcshare_group *group, MPI_Comm comm, struct ipcshare_
 
 	*out = c;
 	if (!c || key_get() == MPI_KEYVAL_INVALID)
-		return ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "attach", "", "no room for an attribute");
+		return ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "attach", "",
+				      "no room for an attribute");
 	c->group = group;
 	if (group && size < 0)
 		return size;
 	if (group && (size != c->size || ipcshare_group_rank(group) != c->rank))
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "attach",
-				      "ipcshare_mpi_group_create() makes a fitting one on one node",
-				      "rank %d of %d of the communicator is rank %d of %d of the group",
-				      c->rank, c->size, ipcshare_group_rank(group), size);
+		return ipcshare__fail(
+			IPCSHARE_ERR_INVALID, "attach",
+			"ipcshare_mpi_group_create() makes a fitting one on one node",
+			"rank %d of %d of the communicator is rank %d of %d of the group", c->rank,
+			c->size, ipcshare_group_rank(group), size);
 	return 0;
 }
 

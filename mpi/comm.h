@@ -11,7 +11,8 @@ struct ipcshare__mpi_comm {
 	enum ipcshare_mpi_reason why;
 	bool ours; /* we have made the group, and end it */
 	int rank, size;
-	size_t *places; /* four numbers for each rank: MPI lets calls on a communicator not overlap */
+	/* four numbers for each rank: MPI lets calls on a communicator not overlap */
+	size_t *places;
 	struct ipcshare__mpi_comm *next, **link; /* of all whose group is ours */
 };
 

@@ -35,7 +35,8 @@ int ipcshare_mpi_counters(struct ipcshare_mpi_counters *out)
 	out->calls = atomic_load_explicit(&counted.calls, memory_order_relaxed);
 	out->packed = atomic_load_explicit(&counted.packed, memory_order_relaxed);
 	for (int i = 0; i < IPCSHARE_MPI_REASONS; i++)
-		out->fallbacks[i] = atomic_load_explicit(&counted.fallbacks[i], memory_order_relaxed);
+		out->fallbacks[i] = atomic_load_explicit(&counted.fallbacks[i],
+							 memory_order_relaxed);
 	return 0;
 }
 
@@ -47,5 +48,6 @@ const char *ipcshare_mpi_reason_text(int reason)
 #undef TEXT
 	};
 
-	return reason > IPCSHARE_MPI_NOTHING && reason < IPCSHARE_MPI_REASONS ? text[reason] : "unknown reason";
+	return reason > IPCSHARE_MPI_NOTHING && reason < IPCSHARE_MPI_REASONS ? text[reason]
+									      : "unknown reason";
 }

@@ -56,7 +56,7 @@ static int split_by_boot_id(const struct ipcshare_ctx *ctx, MPI_Comm *comm)
 	const uint8_t *boot = ctx->identity.boot;
 	int size, rank, color = -1, together = 1, err;
 	struct ipcshare_wait wait;
-	uint8_t (*boots)[16];
+	uint8_t(*boots)[16];
 	MPI_Comm part;
 
 	MPI_Comm_size(*comm, &size);

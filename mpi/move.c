@@ -18,7 +18,8 @@ static void gives(struct ipcshare__mpi_call *c, const given *g, bool may_be_in_p
 {
 	c->out.at = IPCSHARE_IN_PLACE;
 	if (g->buf != MPI_IN_PLACE)
-		ipcshare__mpi_fault(c, ipcshare__mpi_buffer_begin(&c->out, g, true, c->on->places, c->comm));
+		ipcshare__mpi_fault(c, ipcshare__mpi_buffer_begin(&c->out, g, true, c->on->places,
+								  c->comm));
 	else if (!may_be_in_place)
 		wrongly_in_place(c);
 }
@@ -30,7 +31,8 @@ static void takes(struct ipcshare__mpi_call *c, const given *g, bool may_be_in_p
 
 	c->in.at = IPCSHARE_IN_PLACE;
 	if (g->buf != MPI_IN_PLACE)
-		ipcshare__mpi_fault(c, ipcshare__mpi_buffer_begin(&c->in, g, filled, places, c->comm));
+		ipcshare__mpi_fault(c,
+				    ipcshare__mpi_buffer_begin(&c->in, g, filled, places, c->comm));
 	else if (!may_be_in_place)
 		wrongly_in_place(c);
 }
@@ -86,7 +88,8 @@ int ipcshare_mpi_bcast(void *buf, int count, MPI_Datatype type, int root, MPI_Co
 		return PMPI_Bcast(buf, count, type, root, comm);
 	if (c.on->rank == root) {
 		gives(&c, &g, false);
-		return ipcshare__mpi_end(&c, ipcshare_bcast(c.group, c.out.at, c.out.len, c.type, root));
+		return ipcshare__mpi_end(&c, ipcshare_bcast(c.group, c.out.at, c.out.len, c.type,
+							    root));
 	}
 	takes(&c, &g, false, false);
 	return ipcshare__mpi_end(&c, ipcshare_bcast(c.group, c.in.at, c.in.len, c.type, root));
@@ -98,7 +101,8 @@ int ipcshare_mpi_allgather(const void *send, int send_count, MPI_Datatype send_t
 	struct ipcshare__mpi_call c;
 
 	if (!ipcshare__mpi_begin(&c, comm))
-		return PMPI_Allgather(send, send_count, send_type, recv, recv_count, recv_type, comm);
+		return PMPI_Allgather(send, send_count, send_type, recv, recv_count, recv_type,
+				      comm);
 	gives_and_takes(&c, &(given){ send, send_type, 1, send_count, NULL, NULL },
 			&(given){ recv, recv_type, c.on->size, recv_count, NULL, NULL });
 	return ipcshare__mpi_end(&c, ipcshare_allgather(c.group, c.out.at, c.in.at,
@@ -128,7 +132,8 @@ int ipcshare_mpi_gather(const void *send, int send_count, MPI_Datatype send_type
 	bool at_root;
 
 	if (!ipcshare__mpi_begin(&c, comm))
-		return PMPI_Gather(send, send_count, send_type, recv, recv_count, recv_type, root, comm);
+		return PMPI_Gather(send, send_count, send_type, recv, recv_count, recv_type, root,
+				   comm);
 	at_root = c.on->rank == root;
 	if (at_root)
 		gives_and_takes(&c, &out,
@@ -152,11 +157,12 @@ int ipcshare_mpi_gatherv(const void *send, int send_count, MPI_Datatype send_typ
 				    recv_type, root, comm);
 	if (c.on->rank == root)
 		gives_and_takes(&c, &out,
-				&(given){ recv, recv_type, c.on->size, 0, recv_counts, recv_displs });
+				&(given){ recv, recv_type, c.on->size, 0, recv_counts,
+					  recv_displs });
 	else
 		gives(&c, &out, false);
-	return ipcshare__mpi_end(&c, ipcshare_gatherv(c.group, c.out.at, c.out.len, c.in.at, c.in.lens,
-						      c.in.firsts, c.type, root));
+	return ipcshare__mpi_end(&c, ipcshare_gatherv(c.group, c.out.at, c.out.len, c.in.at,
+						      c.in.lens, c.in.firsts, c.type, root));
 }
 
 int ipcshare_mpi_scatter(const void *send, int send_count, MPI_Datatype send_type, void *recv,
@@ -166,7 +172,8 @@ int ipcshare_mpi_scatter(const void *send, int send_count, MPI_Datatype send_typ
 	bool at_root;
 
 	if (!ipcshare__mpi_begin(&c, comm))
-		return PMPI_Scatter(send, send_count, send_type, recv, recv_count, recv_type, root, comm);
+		return PMPI_Scatter(send, send_count, send_type, recv, recv_count, recv_type, root,
+				    comm);
 	at_root = c.on->rank == root;
 	takes(&c, &(given){ recv, recv_type, 1, recv_count, NULL, NULL }, at_root, false);
 	if (at_root)
@@ -179,8 +186,8 @@ int ipcshare_mpi_scatter(const void *send, int send_count, MPI_Datatype send_typ
 }
 
 int ipcshare_mpi_scatterv(const void *send, const int *send_counts, const int *send_displs,
-			  MPI_Datatype send_type, void *recv, int recv_count, MPI_Datatype recv_type,
-			  int root, MPI_Comm comm)
+			  MPI_Datatype send_type, void *recv, int recv_count,
+			  MPI_Datatype recv_type, int root, MPI_Comm comm)
 {
 	struct ipcshare__mpi_call c;
 	bool at_root;
@@ -191,7 +198,8 @@ int ipcshare_mpi_scatterv(const void *send, const int *send_counts, const int *s
 	at_root = c.on->rank == root;
 	takes(&c, &(given){ recv, recv_type, 1, recv_count, NULL, NULL }, at_root, false);
 	if (at_root)
-		gives(&c, &(given){ send, send_type, c.on->size, 0, send_counts, send_displs }, false);
+		gives(&c, &(given){ send, send_type, c.on->size, 0, send_counts, send_displs },
+		      false);
 	if (at_root && recv != MPI_IN_PLACE)
 		fits(&c);
 	return ipcshare__mpi_end(&c, ipcshare_scatterv(c.group, c.out.at, c.out.lens, c.out.firsts,
@@ -204,7 +212,8 @@ int ipcshare_mpi_alltoall(const void *send, int send_count, MPI_Datatype send_ty
 	struct ipcshare__mpi_call c;
 
 	if (!ipcshare__mpi_begin(&c, comm))
-		return PMPI_Alltoall(send, send_count, send_type, recv, recv_count, recv_type, comm);
+		return PMPI_Alltoall(send, send_count, send_type, recv, recv_count, recv_type,
+				     comm);
 	gives_and_takes(&c, &(given){ send, send_type, c.on->size, send_count, NULL, NULL },
 			&(given){ recv, recv_type, c.on->size, recv_count, NULL, NULL });
 	return ipcshare__mpi_end(&c, ipcshare_alltoall(c.group, c.out.at, c.in.at,

@@ -12,7 +12,8 @@ static int code_add(void)
 {
 	int class, code;
 
-	return MPI_Add_error_class(&class) || MPI_Add_error_code(class, &code) ? MPI_ERR_OTHER : code;
+	return MPI_Add_error_class(&class) || MPI_Add_error_code(class, &code) ? MPI_ERR_OTHER
+									       : code;
 }
 
 /* Whoever ends the job for an error prints the text of its code, so that has to say what happened. */

@@ -31,8 +31,8 @@ static size_t elements(struct ipcshare__mpi_call *c, int count)
 {
 	if (count >= 0)
 		return (size_t)count;
-	ipcshare__mpi_fault(c, ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "", "a count is %d",
-					      count));
+	ipcshare__mpi_fault(c, ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
+					      "a count is %d", count));
 	return 0;
 }
 
@@ -41,8 +41,8 @@ static void *place(const void *buf)
 	return buf == MPI_IN_PLACE ? IPCSHARE_IN_PLACE : (void *)buf;
 }
 
-int ipcshare_mpi_reduce(const void *send, void *recv, int count, MPI_Datatype type, MPI_Op op, int root,
-			MPI_Comm comm)
+int ipcshare_mpi_reduce(const void *send, void *recv, int count, MPI_Datatype type, MPI_Op op,
+			int root, MPI_Comm comm)
 {
 	struct ipcshare__mpi_call c;
 	size_t n;
@@ -50,8 +50,8 @@ int ipcshare_mpi_reduce(const void *send, void *recv, int count, MPI_Datatype ty
 	if (!begin(&c, type, op, comm))
 		return PMPI_Reduce(send, recv, count, type, op, root, comm);
 	n = elements(&c, count);
-	return ipcshare__mpi_end(&c, ipcshare_reduce(c.group, place(send), place(recv), n, c.type, c.op,
-						     root));
+	return ipcshare__mpi_end(&c, ipcshare_reduce(c.group, place(send), place(recv), n, c.type,
+						     c.op, root));
 }
 
 int ipcshare_mpi_allreduce(const void *send, void *recv, int count, MPI_Datatype type, MPI_Op op,
@@ -63,12 +63,12 @@ int ipcshare_mpi_allreduce(const void *send, void *recv, int count, MPI_Datatype
 	if (!begin(&c, type, op, comm))
 		return PMPI_Allreduce(send, recv, count, type, op, comm);
 	n = elements(&c, count);
-	return ipcshare__mpi_end(&c, ipcshare_allreduce(c.group, place(send), place(recv), n, c.type,
-							c.op));
+	return ipcshare__mpi_end(&c, ipcshare_allreduce(c.group, place(send), place(recv), n,
+							c.type, c.op));
 }
 
-int ipcshare_mpi_reduce_scatter(const void *send, void *recv, const int *recv_counts, MPI_Datatype type,
-				MPI_Op op, MPI_Comm comm)
+int ipcshare_mpi_reduce_scatter(const void *send, void *recv, const int *recv_counts,
+				MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
 	struct ipcshare__mpi_call c;
 
@@ -80,8 +80,8 @@ int ipcshare_mpi_reduce_scatter(const void *send, void *recv, const int *recv_co
 							     c.on->places, c.type, c.op));
 }
 
-int ipcshare_mpi_reduce_scatter_block(const void *send, void *recv, int recv_count, MPI_Datatype type,
-				      MPI_Op op, MPI_Comm comm)
+int ipcshare_mpi_reduce_scatter_block(const void *send, void *recv, int recv_count,
+				      MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
 	struct ipcshare__mpi_call c;
 	size_t n;
@@ -89,8 +89,8 @@ int ipcshare_mpi_reduce_scatter_block(const void *send, void *recv, int recv_cou
 	if (!begin(&c, type, op, comm))
 		return PMPI_Reduce_scatter_block(send, recv, recv_count, type, op, comm);
 	n = elements(&c, recv_count);
-	return ipcshare__mpi_end(&c, ipcshare_reduce_scatter_block(c.group, place(send), place(recv), n,
-								   c.type, c.op));
+	return ipcshare__mpi_end(&c, ipcshare_reduce_scatter_block(c.group, place(send),
+								   place(recv), n, c.type, c.op));
 }
 
 int ipcshare_mpi_scan(const void *send, void *recv, int count, MPI_Datatype type, MPI_Op op,
@@ -102,7 +102,8 @@ int ipcshare_mpi_scan(const void *send, void *recv, int count, MPI_Datatype type
 	if (!begin(&c, type, op, comm))
 		return PMPI_Scan(send, recv, count, type, op, comm);
 	n = elements(&c, count);
-	return ipcshare__mpi_end(&c, ipcshare_scan(c.group, place(send), place(recv), n, c.type, c.op));
+	return ipcshare__mpi_end(&c,
+				 ipcshare_scan(c.group, place(send), place(recv), n, c.type, c.op));
 }
 
 int ipcshare_mpi_exscan(const void *send, void *recv, int count, MPI_Datatype type, MPI_Op op,
@@ -114,5 +115,6 @@ int ipcshare_mpi_exscan(const void *send, void *recv, int count, MPI_Datatype ty
 	if (!begin(&c, type, op, comm))
 		return PMPI_Exscan(send, recv, count, type, op, comm);
 	n = elements(&c, count);
-	return ipcshare__mpi_end(&c, ipcshare_exscan(c.group, place(send), place(recv), n, c.type, c.op));
+	return ipcshare__mpi_end(&c, ipcshare_exscan(c.group, place(send), place(recv), n, c.type,
+						     c.op));
 }

@@ -88,8 +88,10 @@ struct ipcshare__backend_ops {
 	const char *name; /* as users spell it in IPCSHARE_BACKEND */
 	const char *text; /* one line for ipcshare-info */
 	enum ipcshare__backend_id id;
-	size_t ids_per_allow; /* driver calls an allow() takes: one per so many ids; 0: one in all */
-	bool direct; /* its memory is the CPU's own: a copy is a memcpy(), and there are no streams */
+	/* driver calls an allow() takes: one per so many ids; 0: one in all */
+	size_t ids_per_allow;
+	/* its memory is the CPU's own: a copy is a memcpy(), and there are no streams */
+	bool direct;
 	/* Can it work here? 0, or IPCSHARE_ERR_NO_BACKEND with the reason as the last error. */
 	int (*probe)(const struct ipcshare__config *config);
 	int (*open)(const struct ipcshare__backend_args *args, struct ipcshare__backend **out);
@@ -116,7 +118,8 @@ struct ipcshare__backend_ops {
 	 * behind the question would be there unseen. Where the driver takes mappings away from importers
 	 * when the export is closed, there is nothing to do.
 	 */
-	void (*pause_export)(struct ipcshare__backend *be, struct ipcshare__memory *mem, int paused);
+	void (*pause_export)(struct ipcshare__backend *be, struct ipcshare__memory *mem,
+			     int paused);
 	void (*close_export)(struct ipcshare__backend *be, struct ipcshare__memory *mem);
 
 	/*

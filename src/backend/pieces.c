@@ -33,7 +33,8 @@ static int by_src(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static size_t without_empty(const struct ipcshare__piece *from, size_t n, struct ipcshare__piece *to)
+static size_t without_empty(const struct ipcshare__piece *from, size_t n,
+			    struct ipcshare__piece *to)
 {
 	size_t left = 0;
 

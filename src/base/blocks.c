@@ -96,7 +96,8 @@ bool ipcshare__block_find(struct ipcshare__blocks *b, uint64_t tag, struct ipcsh
 static void *map_present(size_t size)
 {
 	size_t extra = size >= HUGE_PAGE ? HUGE_PAGE : 0, before;
-	char *p = mmap(NULL, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, size + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
 
 	if (p == MAP_FAILED)
 		return NULL;

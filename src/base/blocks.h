@@ -38,7 +38,8 @@ int ipcshare__block_get(struct ipcshare__blocks *blocks, size_t len, struct ipcs
  * One that was given back with @tag, which is not 0, with all the bytes in it that were asked for; false:
  * it is not kept, as small ones never are. Tags may collide: look what it is.
  */
-bool ipcshare__block_find(struct ipcshare__blocks *blocks, uint64_t tag, struct ipcshare__block *out);
+bool ipcshare__block_find(struct ipcshare__blocks *blocks, uint64_t tag,
+			  struct ipcshare__block *out);
 /* Give @block back and make it none. */
 void ipcshare__block_put(struct ipcshare__blocks *blocks, struct ipcshare__block *block);
 

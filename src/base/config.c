@@ -20,6 +20,7 @@ static const char *const no_yes[] = { "0", "1", NULL };
 #define FOLDER(f) PLACE(f), 1
 
 /* A choice is stored as text in a char array, as its index in a number. */
+/* clang-format off */
 static const struct ipcshare__setting settings[] = {
 	{ "IPCSHARE_BACKEND", "host", "host, ascend", "what provides shareable memory", backends, 0, 0,
 	  FIELD(backend) },
@@ -70,6 +71,7 @@ static const struct ipcshare__setting settings[] = {
 	  "refuse to register device memory if bytes beside it would be visible to peers", no_yes, 0,
 	  0, FIELD(ascend_strict) },
 };
+/* clang-format on */
 #define NSETTINGS (sizeof(settings) / sizeof(settings[0]))
 
 const struct ipcshare__setting *ipcshare__settings(size_t *count)

@@ -22,7 +22,8 @@ ipcshare__descriptor(uint32_t region, uint32_t generation, uint64_t offset, uint
 static inline struct ipcshare__wire_descriptor
 ipcshare__descriptor_special(enum ipcshare__special what, uint32_t high, uint64_t low)
 {
-	return (struct ipcshare__wire_descriptor){ (uint64_t)what << 44, (uint64_t)high << 44 | low };
+	return (struct ipcshare__wire_descriptor){ (uint64_t)what << 44,
+						   (uint64_t)high << 44 | low };
 }
 
 /* 0: it is special. */

@@ -110,7 +110,8 @@ static struct entry *entry_for(struct ipcshare__directory_table *t, struct ipcsh
 }
 
 /* An empty table; one that is spare, if there is one of this size. */
-static struct ipcshare__directory_table *table_take(struct ipcshare__directory *dir, size_t capacity)
+static struct ipcshare__directory_table *table_take(struct ipcshare__directory *dir,
+						    size_t capacity)
 {
 	struct ipcshare__directory_table **link = &dir->spare, *t;
 

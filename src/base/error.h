@@ -29,7 +29,8 @@ void ipcshare__error_restore(const struct ipcshare_error *error);
 /* What the analyser, which sees one file at a time, can't know: these never return 0. */
 #if defined(__clang_analyzer__) && !defined(IPCSHARE__ERROR_C)
 #define ipcshare__negative(status) ((status) < 0 ? (status) : -1)
-#define ipcshare__fail(status, ...) (ipcshare__fail(status, __VA_ARGS__), ipcshare__negative(status))
+#define ipcshare__fail(status, ...)                                                                \
+	(ipcshare__fail(status, __VA_ARGS__), ipcshare__negative(status))
 #define ipcshare__fail_errno(err, ...) (ipcshare__fail_errno(err, __VA_ARGS__), -1)
 #define ipcshare__fail_as(status) (ipcshare__fail_as(status), ipcshare__negative(status))
 #endif

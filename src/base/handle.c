@@ -13,11 +13,16 @@
 #include "base/error.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for changes, and who finds nothing */
-static struct ipcshare__directory handles; /* with the kind, and the epoch of the process that made it */
+/* with the kind, and the epoch of the process that made it */
+static struct ipcshare__directory handles;
 static uint32_t epoch;
 /* A page with MADV_WIPEONFORK, made once: in a forked child it is zero, NEW_PROCESS. */
 static _Atomic(_Atomic uint32_t *) fork_page;
-enum { NEW_PROCESS, SETTLING, SETTLED };
+enum {
+	NEW_PROCESS,
+	SETTLING,
+	SETTLED
+};
 
 /*
  * A child starts with a copy of the handles, all of them from an older epoch, and maybe with the lock
@@ -83,7 +88,8 @@ int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind)
 					      (struct ipcshare__behind){ kind, epoch });
 	pthread_mutex_unlock(&lock);
 	if (err == IPCSHARE_ERR_UNSUPPORTED)
-		return ipcshare__fail(err, "open", "a seccomp filter may forbid madvise(MADV_WIPEONFORK)",
+		return ipcshare__fail(err, "open",
+				      "a seccomp filter may forbid madvise(MADV_WIPEONFORK)",
 				      "a fork of this process could not be noticed");
 	if (err)
 		return ipcshare__fail(err, "open", "", "no room to remember one more handle");
@@ -101,13 +107,15 @@ void ipcshare__handle_remove(const void *handle)
 /* It was not found alive: why not? Or was there a change just then? */
 static int look_again(const void *handle, enum ipcshare__handle_kind kind, const char *stage)
 {
-	static const char *const name[] = { "", "context", "group", "set", "share", "plan", "arena", "view" };
+	static const char *const name[] = { "",	     "context", "group", "set",
+					    "share", "plan",	"arena", "view" };
 	struct ipcshare__behind what;
 	uint32_t now;
 	bool found;
 
 	if (!handle)
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, stage, "", "the %s is NULL", name[kind]);
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, stage, "", "the %s is NULL",
+				      name[kind]);
 	pthread_mutex_lock(&lock);
 	found = find(handle, &what);
 	now = epoch;

@@ -227,8 +227,8 @@ static struct ipcshare__index_leaf *leaf_take(struct ipcshare__index *index)
 
 static struct ipcshare__index_top *top_new(size_t capacity)
 {
-	struct ipcshare__index_top *top =
-		calloc(1, sizeof(*top) + capacity * sizeof(top->entries[0]));
+	struct ipcshare__index_top *top = calloc(1,
+						 sizeof(*top) + capacity * sizeof(top->entries[0]));
 
 	if (top)
 		top->capacity = capacity;
@@ -287,8 +287,9 @@ static void top_splice(struct ipcshare__index *index, size_t at, size_t remove,
 		PUT(top->entries[to].leaf, GET(old->entries[i].leaf));
 	}
 	for (size_t i = 0; i < n; i++, to++) {
-		PUT(top->entries[to].from, i ? GET(leaves[i]->start[0]) :
-					   at ? GET(old->entries[at].from) : 0);
+		PUT(top->entries[to].from, i	? GET(leaves[i]->start[0])
+					   : at ? GET(old->entries[at].from)
+						: 0);
 		PUT(top->entries[to].leaf, leaves[i]);
 	}
 	for (size_t i = at + remove; i < count; i++, to++) {
@@ -300,7 +301,8 @@ static void top_splice(struct ipcshare__index *index, size_t at, size_t remove,
 	index->other = old;
 }
 
-static void leaf_put(struct ipcshare__index_leaf *leaf, size_t i, const struct ipcshare__range *range)
+static void leaf_put(struct ipcshare__index_leaf *leaf, size_t i,
+		     const struct ipcshare__range *range)
 {
 	PUT(leaf->start[i], range->start);
 	PUT(leaf->end[i], range->end);
@@ -308,8 +310,8 @@ static void leaf_put(struct ipcshare__index_leaf *leaf, size_t i, const struct i
 }
 
 /* Ranges @from .. @to of a leaf, behind those that are in @out. */
-static void leaf_append(struct ipcshare__index_leaf *out, struct ipcshare__index_leaf *leaf, size_t from,
-			size_t to)
+static void leaf_append(struct ipcshare__index_leaf *out, struct ipcshare__index_leaf *leaf,
+			size_t from, size_t to)
 {
 	size_t n = GET(out->count);
 	struct ipcshare__range range;
@@ -435,8 +437,8 @@ int ipcshare__index_add(struct ipcshare__index *index, const void *start, size_t
 		err = add_first(index, &range);
 	} else {
 		entry = add_entry(top, &range);
-		err = add_at(index, entry,
-			     leaf_search(GET(top->entries[entry].leaf), range.start), &range);
+		err = add_at(index, entry, leaf_search(GET(top->entries[entry].leaf), range.start),
+			     &range);
 	}
 	if (err)
 		return err;
@@ -446,7 +448,8 @@ int ipcshare__index_add(struct ipcshare__index *index, const void *start, size_t
 }
 
 /* The neighbour behind @entry, if both fit in half a leaf: so that many small ones don't stay. */
-static struct ipcshare__index_leaf *mate_of(struct ipcshare__index_top *top, size_t entry, size_t count)
+static struct ipcshare__index_leaf *mate_of(struct ipcshare__index_top *top, size_t entry,
+					    size_t count)
 {
 	struct ipcshare__index_leaf *next;
 

@@ -155,7 +155,8 @@ enum ipcshare__special {
 	/* where is n << 44 | stride: n more buffers, each @stride behind the one before it. */
 	IPCSHARE__RUN = 2,
 };
-_Static_assert(sizeof(struct ipcshare__wire_descriptor) == 16, "struct ipcshare_descriptor, public");
+_Static_assert(sizeof(struct ipcshare__wire_descriptor) == 16,
+	       "struct ipcshare_descriptor, public");
 
 #define IPCSHARE__BUFS_MAX (1u << 28) /* buffers of one rank in one call */
 
@@ -259,12 +260,14 @@ _Static_assert(sizeof(struct ipcshare__wire_lens) == 16, "wire layout");
 enum ipcshare__call_flags {
 	IPCSHARE__CALL_CHECKED = 1, /* IPCSHARE_CHECK is set */
 	IPCSHARE__CALL_OFFERS = 2,
-	IPCSHARE__CALL_LONG = 4, /* too long, as the sender sees it, for the way of a single round */
+	/* too long, as the sender sees it, for the way of a single round */
+	IPCSHARE__CALL_LONG = 4,
 	IPCSHARE__CALL_STREAM = 8, /* it is queued on a stream */
 };
 struct ipcshare__wire_offer {
 	struct ipcshare__wire_descriptor at;
-	struct ipcshare__wire_descriptor to; /* where what others have for it may be written; length 0: nowhere */
+	/* where what others have for it may be written; length 0: nowhere */
+	struct ipcshare__wire_descriptor to;
 	uint32_t read_only; /* how the region of @at was shared */
 	uint32_t pad;
 };
@@ -288,19 +291,22 @@ _Static_assert(sizeof(struct ipcshare__wire_detail) == 568, "wire layout");
  */
 #define IPCSHARE__SLOT ((size_t)64 << 10)
 struct ipcshare__front {
-	struct ipcshare__wire_header header; /* or in its place what an exchange without one has to say */
+	/* or in its place what an exchange without one has to say */
+	struct ipcshare__wire_header header;
 	unsigned char few[IPCSHARE__LINE - 48]; /* what follows a header */
 };
 struct ipcshare__slot {
-	uint64_t round; /* that what follows belongs to; stored last. The peers wait for it, and sleep on
-			 * its low half */
+	/* That what follows belongs to; stored last. The peers wait for it, and sleep on its low half. */
+	uint64_t round;
 	struct ipcshare__front front;
-	unsigned char body[IPCSHARE__SLOT - IPCSHARE__LINE]; /* what follows a header, if it is more */
+	/* what follows a header, if it is more */
+	unsigned char body[IPCSHARE__SLOT - IPCSHARE__LINE];
 };
 _Static_assert(sizeof(struct ipcshare__front) == IPCSHARE__LINE - 8, "with the flag, a line");
 _Static_assert(sizeof(struct ipcshare__slot) == IPCSHARE__SLOT, "wire layout");
 #define IPCSHARE__SLOT_BODY offsetof(struct ipcshare__slot, body)
-#define IPCSHARE__SLOT_MOST (IPCSHARE__SLOT - offsetof(struct ipcshare__slot, front)) /* without a header */
+/* without a header */
+#define IPCSHARE__SLOT_MOST (IPCSHARE__SLOT - offsetof(struct ipcshare__slot, front))
 
 /*
  * Of each rank in each group: written by its owner, read by all others. Behind it stand two slots, for odd
@@ -314,13 +320,15 @@ struct ipcshare__control {
 	uint32_t rank;
 	uint32_t nranks;
 	uint8_t pad0[IPCSHARE__LINE - 16];
-	uint64_t cores[IPCSHARE__LINE / 8]; /* a bit for each that the owner may use; all, if there are more */
+	/* a bit for each that the owner may use; all, if there are more */
+	uint64_t cores[IPCSHARE__LINE / 8];
 	/* line 2: the owner stores, the peers look at it in every round: written when it ends, and before the
 	 * ranks have met, when rounds go over the bootstrap */
 	uint64_t round; /* serial of the exchange the owner has entered then */
 	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
 	int64_t because_of; /* the rank concerned, written before gave_up; -1 none but the owner */
-	uint64_t unfinished; /* the exchange it left before all had entered, 0 none; as because_of */
+	/* the exchange it left before all had entered, 0 none; as because_of */
+	uint64_t unfinished;
 	uint8_t pad1[IPCSHARE__LINE - 32];
 	/* line 3: the owner stores, whoever posts looks at it */
 	uint32_t asleep; /* the owner sleeps until a peer posts */
@@ -329,7 +337,8 @@ struct ipcshare__control {
 _Static_assert(offsetof(struct ipcshare__control, round) == 2 * IPCSHARE__LINE, "own line");
 _Static_assert(offsetof(struct ipcshare__control, asleep) == 3 * IPCSHARE__LINE, "own line");
 _Static_assert(sizeof(struct ipcshare__control) == 4 * IPCSHARE__LINE, "wire layout");
-#define IPCSHARE__CONTROL_SIZE (sizeof(struct ipcshare__control) + 2 * sizeof(struct ipcshare__slot))
+#define IPCSHARE__CONTROL_SIZE                                                                     \
+	(sizeof(struct ipcshare__control) + 2 * sizeof(struct ipcshare__slot))
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");
 
 #endif

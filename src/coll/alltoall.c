@@ -37,10 +37,12 @@ static int alltoallv(struct ipcshare__call *c, struct ipcshare_group *group, con
 	return 0;
 }
 
-IPCSHARE__FORMS(alltoall, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
-			   enum ipcshare_type type),
+IPCSHARE__FORMS(alltoall,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type),
 		group, send, recv, count, type)
-IPCSHARE__FORMS(alltoallv, (struct ipcshare_group *group, const void *send, const size_t *send_counts,
-			    const size_t *send_displs, void *recv, const size_t *recv_counts,
-			    const size_t *recv_displs, enum ipcshare_type type),
+IPCSHARE__FORMS(alltoallv,
+		(struct ipcshare_group * group, const void *send, const size_t *send_counts,
+		 const size_t *send_displs, void *recv, const size_t *recv_counts,
+		 const size_t *recv_displs, enum ipcshare_type type),
 		group, send, send_counts, send_displs, recv, recv_counts, recv_displs, type)

@@ -13,4 +13,4 @@ static int barrier(struct ipcshare__call *c, struct ipcshare_group *group)
 	return 0;
 }
 
-IPCSHARE__FORMS(barrier, (struct ipcshare_group *group), group)
+IPCSHARE__FORMS(barrier, (struct ipcshare_group * group), group)

@@ -57,19 +57,22 @@ static void check_block(struct ipcshare__call *c, const void *ptr, size_t n)
 	if (c->status || !n)
 		return;
 	if (!ptr || ptr == IPCSHARE_IN_PLACE)
-		c->status = ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
-					   ptr ? "a buffer is IPCSHARE_IN_PLACE where that means nothing"
-					       : "a buffer is NULL");
+		c->status = ipcshare__fail(
+			IPCSHARE_ERR_INVALID, "collective", "",
+			ptr ? "a buffer is IPCSHARE_IN_PLACE where that means nothing"
+			    : "a buffer is NULL");
 	else if (n > PTRDIFF_MAX / c->size)
 		c->status = ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
-					   "%zu elements of %zu bytes are more than memory holds", n,
-					   c->size);
+					   "%zu elements of %zu bytes are more than memory holds",
+					   n, c->size);
 }
 
 struct ipcshare__layout ipcshare__call_block(struct ipcshare__call *c, const void *ptr,
 					     size_t count, int only)
 {
-	struct ipcshare__layout l = { .base = (char *)ptr, .size = c->size, .only = only, .count = count };
+	struct ipcshare__layout l = {
+		.base = (char *)ptr, .size = c->size, .only = only, .count = count
+	};
 	size_t ranks = only == IPCSHARE__EVERY ? (size_t)c->group->size : 1;
 
 	if (only != IPCSHARE__NOBODY)
@@ -80,8 +83,11 @@ struct ipcshare__layout ipcshare__call_block(struct ipcshare__call *c, const voi
 struct ipcshare__layout ipcshare__call_blocks(struct ipcshare__call *c, const void *ptr,
 					      const size_t *counts, const size_t *displs)
 {
-	struct ipcshare__layout l = { .base = (char *)ptr, .size = c->size, .only = IPCSHARE__EVERY,
-				      .counts = counts, .displs = displs };
+	struct ipcshare__layout l = { .base = (char *)ptr,
+				      .size = c->size,
+				      .only = IPCSHARE__EVERY,
+				      .counts = counts,
+				      .displs = displs };
 	size_t end = 0;
 
 	if (!c->status && !counts)
@@ -141,7 +147,8 @@ void ipcshare__call_end(struct ipcshare__call *c)
 void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
 {
 	uint32_t flags = (c->group->ctx->config.check ? IPCSHARE__CALL_CHECKED : 0) |
-			 (c->offers ? IPCSHARE__CALL_OFFERS : 0) | (c->is_long ? IPCSHARE__CALL_LONG : 0) |
+			 (c->offers ? IPCSHARE__CALL_OFFERS : 0) |
+			 (c->is_long ? IPCSHARE__CALL_LONG : 0) |
 			 (c->stream ? IPCSHARE__CALL_STREAM : 0);
 
 	ipcshare__header_fill(c->group, c->which, c->status, flags, most, &c->group->front.header);
@@ -161,18 +168,22 @@ static int form_differs(struct ipcshare_group *g, int rank, bool checked)
 		ipcshare__fail(IPCSHARE_ERR_MISMATCH, "collective", "set it for all ranks or none",
 			       "IPCSHARE_CHECK is not the same there and here");
 	else
-		ipcshare__fail(IPCSHARE_ERR_MISMATCH, "collective", "use one form of the call on all ranks",
+		ipcshare__fail(IPCSHARE_ERR_MISMATCH, "collective",
+			       "use one form of the call on all ranks",
 			       "the call is queued on a stream there or here, but not on both");
 	ipcshare__fail_at(rank, -1);
 	return ipcshare__exchange_quit(g, IPCSHARE_ERR_MISMATCH);
 }
 
 /* The rank that said @h does something else. */
-static int is_elsewhere(const struct ipcshare__call *c, int rank, const struct ipcshare__wire_header *h)
+static int is_elsewhere(const struct ipcshare__call *c, int rank,
+			const struct ipcshare__wire_header *h)
 {
 	int err = ipcshare__header_check(c->group, said(c), h, rank);
 
-	return err ? err : form_differs(c->group, rank, (h->flags ^ said(c)->flags) & IPCSHARE__CALL_CHECKED);
+	return err ? err
+		   : form_differs(c->group, rank,
+				  (h->flags ^ said(c)->flags) & IPCSHARE__CALL_CHECKED);
 }
 
 /* All that says which call it is comes first in a header, and is the same for all who make it. */
@@ -188,7 +199,8 @@ static int hear_why(struct ipcshare__call *c)
 }
 
 /* One more header. */
-static void heed(struct ipcshare__call *c, const struct ipcshare__wire_header *h, uint64_t *most, bool *bytes)
+static void heed(struct ipcshare__call *c, const struct ipcshare__wire_header *h, uint64_t *most,
+		 bool *bytes)
 {
 	*most = h->value > *most ? h->value : *most;
 	c->is_long |= (h->flags & IPCSHARE__CALL_LONG) != 0;
@@ -229,7 +241,8 @@ int ipcshare__call_hear(struct ipcshare__call *c, uint64_t *most)
  * Our own bytes are taken from where they came from: what is in our slot, the others have taken away. But in
  * place the result may be written over them first, unless they are the first of all.
  */
-static const char *bytes_of(const struct ipcshare__call *c, int rank, size_t at, const char *own, bool kept)
+static const char *bytes_of(const struct ipcshare__call *c, int rank, size_t at, const char *own,
+			    bool kept)
 {
 	if (rank != c->group->rank)
 		return (const char *)ipcshare__board_read(c->group, rank) + at;
@@ -240,7 +253,8 @@ static const char *bytes_of(const struct ipcshare__call *c, int rank, size_t at,
 	return (const char *)ipcshare__board_read(c->group, rank) + at;
 }
 
-void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, const void *own, size_t len)
+void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, const void *own,
+			 size_t len)
 {
 	bool kept = !ipcshare__call_is_in_place(c) || (acc == own && c->group->rank == 0);
 
@@ -251,7 +265,8 @@ void ipcshare__call_fold(const struct ipcshare__call *c, void *acc, size_t at, c
 
 		x = bytes_of(c, 0, at + done, mine, kept);
 		for (int r = 1; r < c->last; r++, x = to)
-			ipcshare__fold(&c->fold, to, x, bytes_of(c, r, at + done, mine, kept), n / c->size);
+			ipcshare__fold(&c->fold, to, x, bytes_of(c, r, at + done, mine, kept),
+				       n / c->size);
 		if (x != to)
 			memcpy(to, x, n);
 	}

@@ -37,18 +37,21 @@ struct ipcshare__call {
 	bool own; /* this rank's own block is to go from out to in; else it is there */
 	bool shows; /* blocks in shared memory are mapped, and not moved to in (view.c) */
 	struct ipcshare__layout out, in; /* what this rank gives, and what it wants of each */
-	struct ipcshare__stream *stream; /* that it is queued on (stream.h); NULL: it is made by the CPU */
+	/* that it is queued on (stream.h); NULL: it is made by the CPU */
+	struct ipcshare__stream *stream;
 	int status; /* the first fault of these, with its detail as the last error */
 
 	/* How far it is */
 	ipcshare__step *moves; /* the first step that moves bytes */
 	ipcshare__step *next;
 	uint64_t most; /* bytes of the longest block of all ranks */
-	uint64_t done; /* of these, the bytes that are where they belong, or on their way in a slot */
+	/* of these, the bytes that are where they belong, or on their way in a slot */
+	uint64_t done;
 	size_t lane; /* bytes that a slot has for one rank, once there are more than a few */
 	bool is_long; /* some rank does not take the short way; on streams, some rank writes over what others
 		       * read, and in the end: some rank could not keep the order */
-	bool offers, some_offer, all_offer; /* as said, and as heard of those that have bytes (offer.h) */
+	/* as said, and as heard of those that have bytes (offer.h) */
+	bool offers, some_offer, all_offer;
 	struct ipcshare__offers *offered; /* offer.h; NULL: nothing is held */
 	ipcshare__step *otherwise; /* if not all can go that way */
 	bool shown; /* they are mapped */
@@ -103,6 +106,7 @@ static inline bool ipcshare__call_is_in_place(const struct ipcshare__call *call)
  * @acc becomes what @len bytes of the ranks below call->last reduce to: at @at in the slots
  * of the others, and @own of this one; in place, that must be in its slot as well.
  */
-void ipcshare__call_fold(const struct ipcshare__call *call, void *acc, size_t at, const void *own, size_t len);
+void ipcshare__call_fold(const struct ipcshare__call *call, void *acc, size_t at, const void *own,
+			 size_t len);
 
 #endif

@@ -18,14 +18,16 @@ static uint64_t wants(const struct ipcshare__layout *in, int rank)
 
 static void show(const struct ipcshare__call *c)
 {
-	struct ipcshare__wire_args args = { (uint32_t)c->type, ipcshare__op_kind(c->fold.op), c->root, 0 };
+	struct ipcshare__wire_args args = { (uint32_t)c->type, ipcshare__op_kind(c->fold.op),
+					    c->root, 0 };
 	unsigned char *slot = ipcshare__board_slot(c->group)->body;
 
 	memcpy(slot, &args, sizeof(args));
 	slot += sizeof(args);
 	for (int r = 0; r < c->group->size; r++) {
 		struct ipcshare__wire_lens lens = {
-			ipcshare__layout_len(&c->out, c->to_each ? r : c->group->rank), wants(&c->in, r),
+			ipcshare__layout_len(&c->out, c->to_each ? r : c->group->rank),
+			wants(&c->in, r),
 		};
 
 		memcpy(slot + (size_t)r * sizeof(lens), &lens, sizeof(lens));
@@ -44,8 +46,10 @@ static struct ipcshare__wire_lens lens_of(const struct ipcshare__call *c, int ra
 {
 	struct ipcshare__wire_lens lens;
 
-	memcpy(&lens, ipcshare__board_read(c->group, rank)->body + sizeof(struct ipcshare__wire_args) +
-		      (size_t)other * sizeof(lens), sizeof(lens));
+	memcpy(&lens,
+	       ipcshare__board_read(c->group, rank)->body + sizeof(struct ipcshare__wire_args) +
+		       (size_t)other * sizeof(lens),
+	       sizeof(lens));
 	return lens;
 }
 
@@ -57,7 +61,8 @@ static const char *name_of_op(uint32_t op)
 {
 	static const struct ipcshare_op own;
 
-	return ipcshare_op_name(op < IPCSHARE_OPS ? (const struct ipcshare_op *)(uintptr_t)op : &own);
+	return ipcshare_op_name(op < IPCSHARE_OPS ? (const struct ipcshare_op *)(uintptr_t)op
+						  : &own);
 }
 
 static int check_args(const struct ipcshare__wire_args *a, const struct ipcshare__wire_args *first)
@@ -82,14 +87,14 @@ static int check_lens(const struct ipcshare__call *c, int rank, int other)
 	if (c->fold.op) {
 		wanted = lens_of(c, 0, other).gives;
 		if (gives != wanted)
-			return DIFFERS("%ju bytes are to be reduced, on rank 0 %ju", (uintmax_t)gives,
-				       (uintmax_t)wanted);
+			return DIFFERS("%ju bytes are to be reduced, on rank 0 %ju",
+				       (uintmax_t)gives, (uintmax_t)wanted);
 		return 0;
 	}
 	wanted = lens_of(c, other, rank).wants;
 	if (rank != other && wanted != UINT64_MAX && gives != wanted)
-		return DIFFERS("it has %ju bytes for rank %d, which wants %ju", (uintmax_t)gives, other,
-			       (uintmax_t)wanted);
+		return DIFFERS("it has %ju bytes for rank %d, which wants %ju", (uintmax_t)gives,
+			       other, (uintmax_t)wanted);
 	return 0;
 }
 
@@ -126,7 +131,8 @@ static int after_show(struct ipcshare__call *c)
 
 int ipcshare__call_check(struct ipcshare__call *c)
 {
-	size_t room = sizeof(ipcshare__board_slot(c->group)->body) - sizeof(struct ipcshare__wire_args);
+	size_t room = sizeof(ipcshare__board_slot(c->group)->body) -
+		      sizeof(struct ipcshare__wire_args);
 
 	if (!c->status && (size_t)c->group->size * sizeof(struct ipcshare__wire_lens) > room)
 		c->status = ipcshare__call_too_many(c);

@@ -64,7 +64,8 @@ static bool map_blocks(struct ipcshare__call *c)
 {
 	bool root = ipcshare__call_is_root(c), ok = true;
 	size_t share = c->which == IPCSHARE__COLL_BCAST && root
-			       ? roots_share(c, ipcshare__layout_len(&c->out, c->root)) : 0;
+			       ? roots_share(c, ipcshare__layout_len(&c->out, c->root))
+			       : 0;
 
 	for (int r = 0; r < c->group->size && ok; r++)
 		if (r != c->group->rank && share)
@@ -89,11 +90,13 @@ static void copy_blocks(const struct ipcshare__call *c)
 		size_t share = c->which == IPCSHARE__COLL_BCAST ? roots_share(c, len) : 0;
 
 		if (reach->from)
-			memcpy(ipcshare__layout_at(&c->in, r) + share, reach->from + share, len - share);
+			memcpy(ipcshare__layout_at(&c->in, r) + share, reach->from + share,
+			       len - share);
 		if (reach->to && is_brought(c))
 			memcpy(reach->to, c->out.base, ipcshare__layout_len(&c->out, me));
 		else if (reach->to)
-			memcpy(reach->to, c->out.base, roots_share(c, ipcshare__layout_len(&c->out, me)));
+			memcpy(reach->to, c->out.base,
+			       roots_share(c, ipcshare__layout_len(&c->out, me)));
 	}
 }
 
@@ -117,7 +120,8 @@ static int after_copies(struct ipcshare__call *c)
 /* The bytes that we reduce: a part of those of all, or our own block. */
 static size_t part(const struct ipcshare__call *c, size_t *len)
 {
-	size_t all = ipcshare__layout_len(&c->out, c->group->rank), n = (size_t)c->group->size, each, first;
+	size_t all = ipcshare__layout_len(&c->out, c->group->rank), n = (size_t)c->group->size,
+	       each, first;
 
 	*len = all;
 	if (!ipcshare__call_is_reduction(c))
@@ -244,7 +248,8 @@ static int after_maps(struct ipcshare__call *c)
 static bool all_take(const struct ipcshare__call *c)
 {
 	for (int r = 0; r < c->group->size; r++)
-		if (ipcshare__call_is_reduction(c) && wants_result(c, r) && !ipcshare__offer_takes(c, r))
+		if (ipcshare__call_is_reduction(c) && wants_result(c, r) &&
+		    !ipcshare__offer_takes(c, r))
 			return false;
 	return true;
 }

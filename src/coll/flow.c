@@ -20,7 +20,8 @@ static void order_failed(struct ipcshare__flow *f, int err)
 /* Where there is a root, all deal with it alone. */
 static bool is_partner(const struct ipcshare__call *c, int rank)
 {
-	return rank != c->group->rank && (c->root < 0 || c->root == c->group->rank || c->root == rank);
+	return rank != c->group->rank &&
+	       (c->root < 0 || c->root == c->group->rank || c->root == rank);
 }
 
 void ipcshare__flow_meet(struct ipcshare__flow *f)
@@ -43,7 +44,8 @@ void ipcshare__flow_begin(struct ipcshare__flow *f)
 	if (!err)
 		return;
 	ipcshare__flow_fail(f, err);
-	f->stream = f->call->group->mesh->stream; /* perhaps it is the caller's stream that is bad */
+	/* perhaps it is the caller's stream that is bad */
+	f->stream = f->call->group->mesh->stream;
 	order_failed(f, ipcshare__mesh_take_turn(f->call->group, f->stream));
 }
 

@@ -21,9 +21,11 @@ size_t ipcshare_type_size(enum ipcshare_type type)
 const char *ipcshare_type_name(enum ipcshare_type type)
 {
 	static const char *const name[] = {
+		/* clang-format off */
 		"int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "fp16",
 		"bf16", "fp32", "fp64", "int16 with index", "int32 with index", "int64 with index",
 		"fp32 with index", "fp64 with index",
+		/* clang-format on */
 	};
 
 	_Static_assert(sizeof(name) / sizeof(name[0]) == IPCSHARE_TYPES, "every type has a name");
@@ -33,8 +35,10 @@ const char *ipcshare_type_name(enum ipcshare_type type)
 const char *ipcshare_op_name(const struct ipcshare_op *op)
 {
 	static const char *const name[] = {
+		/* clang-format off */
 		"no op", "sum", "prod", "min", "max", "band", "bor", "bxor", "land", "lor", "lxor",
 		"minloc", "maxloc", "user",
+		/* clang-format on */
 	};
 
 	_Static_assert(sizeof(name) / sizeof(name[0]) == IPCSHARE_OPS + 1, "every op has a name");
@@ -83,8 +87,8 @@ int ipcshare__fold_find(const struct ipcshare_op *op, enum ipcshare_type type,
 }
 
 /* The caller's op has two operands, of which it writes over the first. */
-static void fold_by_caller(const struct ipcshare__fold *fold, void *dst, const void *x, const void *y,
-			   size_t count)
+static void fold_by_caller(const struct ipcshare__fold *fold, void *dst, const void *x,
+			   const void *y, size_t count)
 {
 	size_t len = count * ipcshare_type_size(fold->type);
 	_Alignas(64) char copy[IPCSHARE__FOLD_STEP];
@@ -96,7 +100,8 @@ static void fold_by_caller(const struct ipcshare__fold *fold, void *dst, const v
 	fold->op->fn(dst, y, count, fold->type, fold->op->arg);
 }
 
-void ipcshare__fold(const struct ipcshare__fold *fold, void *dst, const void *x, const void *y, size_t count)
+void ipcshare__fold(const struct ipcshare__fold *fold, void *dst, const void *x, const void *y,
+		    size_t count)
 {
 	if (fold->loop)
 		fold->loop(dst, x, y, count);

@@ -39,6 +39,7 @@ int ipcshare__fold_find(const struct ipcshare_op *op, enum ipcshare_type type,
  * @x or @y.
  */
 #define IPCSHARE__FOLD_STEP 8192
-void ipcshare__fold(const struct ipcshare__fold *fold, void *dst, const void *x, const void *y, size_t count);
+void ipcshare__fold(const struct ipcshare__fold *fold, void *dst, const void *x, const void *y,
+		    size_t count);
 
 #endif

@@ -28,7 +28,8 @@ static int allgather(struct ipcshare__call *c, struct ipcshare_group *group, con
 }
 
 static int allgatherv(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
-		      void *recv, const size_t *counts, const size_t *displs, enum ipcshare_type type)
+		      void *recv, const size_t *counts, const size_t *displs,
+		      enum ipcshare_type type)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_ALLGATHER, type);
 
@@ -41,8 +42,8 @@ static int allgatherv(struct ipcshare__call *c, struct ipcshare_group *group, co
 }
 
 /* Nobody but the root wants anything; and only the root's block can be in place. */
-static int gather(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, void *recv,
-		  size_t count, enum ipcshare_type type, int root)
+static int gather(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
+		  void *recv, size_t count, enum ipcshare_type type, int root)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_GATHER, type);
 
@@ -60,9 +61,9 @@ static int gather(struct ipcshare__call *c, struct ipcshare_group *group, const 
 	return 0;
 }
 
-static int gatherv(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, size_t count,
-		   void *recv, const size_t *counts, const size_t *displs, enum ipcshare_type type,
-		   int root)
+static int gatherv(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
+		   size_t count, void *recv, const size_t *counts, const size_t *displs,
+		   enum ipcshare_type type, int root)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_GATHER, type);
 
@@ -80,15 +81,19 @@ static int gatherv(struct ipcshare__call *c, struct ipcshare_group *group, const
 	return 0;
 }
 
-IPCSHARE__FORMS(allgather, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
-			    enum ipcshare_type type),
+IPCSHARE__FORMS(allgather,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type),
 		group, send, recv, count, type)
-IPCSHARE__FORMS(allgatherv, (struct ipcshare_group *group, const void *send, void *recv,
-			     const size_t *counts, const size_t *displs, enum ipcshare_type type),
+IPCSHARE__FORMS(allgatherv,
+		(struct ipcshare_group * group, const void *send, void *recv, const size_t *counts,
+		 const size_t *displs, enum ipcshare_type type),
 		group, send, recv, counts, displs, type)
-IPCSHARE__FORMS(gather, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
-			 enum ipcshare_type type, int root),
+IPCSHARE__FORMS(gather,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type, int root),
 		group, send, recv, count, type, root)
-IPCSHARE__FORMS(gatherv, (struct ipcshare_group *group, const void *send, size_t count, void *recv,
-			  const size_t *counts, const size_t *displs, enum ipcshare_type type, int root),
+IPCSHARE__FORMS(gatherv,
+		(struct ipcshare_group * group, const void *send, size_t count, void *recv,
+		 const size_t *counts, const size_t *displs, enum ipcshare_type type, int root),
 		group, send, count, recv, counts, displs, type, root)

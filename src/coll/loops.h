@@ -14,6 +14,7 @@
 #define LOOPS_APART _Pragma("GCC ivdep")
 #endif
 
+/* clang-format off */
 #define LOOP(name, T, result)                                                                      \
 	LOOPS_TARGET static void name(void *dst, const void *xs, const void *ys, size_t count)     \
 	{                                                                                          \
@@ -79,6 +80,7 @@
 	};                                                                                         \
 	LOC_LOOP(minloc_##T, struct pair_##T, <)                                                   \
 	LOC_LOOP(maxloc_##T, struct pair_##T, >)
+/* clang-format on */
 
 BITS_LOOPS(uint8_t)
 BITS_LOOPS(uint16_t)
@@ -102,6 +104,7 @@ PAIR_LOOPS(int64_t)
 PAIR_LOOPS(float)
 PAIR_LOOPS(double)
 
+/* clang-format off */
 #define BITS_ROW(T)                                                                                \
 	[IPCSHARE_OP_SUM] = sum_##T, [IPCSHARE_OP_PROD] = prod_##T,                                \
 	[IPCSHARE_OP_BAND] = band_##T, [IPCSHARE_OP_BOR] = bor_##T,                                \
@@ -110,6 +113,7 @@ PAIR_LOOPS(double)
 #define ORDER_ROW(T) [IPCSHARE_OP_MIN] = min_##T, [IPCSHARE_OP_MAX] = max_##T
 #define FLOAT_ROW(T) [IPCSHARE_OP_SUM] = sum_##T, [IPCSHARE_OP_PROD] = prod_##T, ORDER_ROW(T)
 #define PAIR_ROW(T) [IPCSHARE_OP_MINLOC] = minloc_##T, [IPCSHARE_OP_MAXLOC] = maxloc_##T
+/* clang-format on */
 
 /* Sums and bits of signed integers are those of unsigned ones. */
 ipcshare__fold_table LOOPS_TABLE = {

@@ -65,8 +65,9 @@ static struct ipcshare__region *region_find(struct ipcshare_group *g, const void
 }
 
 /* The region that holds the blocks, held; or NULL. */
-static struct ipcshare__region *place(const struct ipcshare__call *c, const struct ipcshare__layout *l,
-				      char **first, struct ipcshare__wire_descriptor *out)
+static struct ipcshare__region *place(const struct ipcshare__call *c,
+				      const struct ipcshare__layout *l, char **first,
+				      struct ipcshare__wire_descriptor *out)
 {
 	size_t len = extent(c, l, first);
 	struct ipcshare__region *r = len ? region_find(c->group, *first, len) : NULL;
@@ -80,7 +81,9 @@ static struct ipcshare__region *place(const struct ipcshare__call *c, const stru
 
 static uint64_t offset(const struct ipcshare__layout *l, int rank, const char *first)
 {
-	return first && ipcshare__layout_len(l, rank) ? (uint64_t)(ipcshare__layout_at(l, rank) - first) : 0;
+	return first && ipcshare__layout_len(l, rank)
+		       ? (uint64_t)(ipcshare__layout_at(l, rank) - first)
+		       : 0;
 }
 
 static void offer_write(const struct ipcshare__call *c, const struct ipcshare__wire_offer *offer,
@@ -101,8 +104,8 @@ static void offer_write(const struct ipcshare__call *c, const struct ipcshare__w
 bool ipcshare__offers_make(struct ipcshare__call *c)
 {
 	if (!c->offered)
-		c->offered = calloc(1, sizeof(*c->offered) +
-					       (size_t)c->group->size * sizeof(c->offered->ranks[0]));
+		c->offered = calloc(1, sizeof(*c->offered) + (size_t)c->group->size *
+								     sizeof(c->offered->ranks[0]));
 	return c->offered;
 }
 
@@ -142,8 +145,10 @@ static struct offsets offsets_of(const struct ipcshare__call *c, int rank)
 {
 	struct offsets o;
 
-	memcpy(&o, ipcshare__board_read(c->group, rank)->body + sizeof(struct ipcshare__wire_offer) +
-			   (size_t)c->group->rank * sizeof(o), sizeof(o));
+	memcpy(&o,
+	       ipcshare__board_read(c->group, rank)->body + sizeof(struct ipcshare__wire_offer) +
+		       (size_t)c->group->rank * sizeof(o),
+	       sizeof(o));
 	return o;
 }
 
@@ -156,29 +161,34 @@ bool ipcshare__offer_takes(const struct ipcshare__call *c, int rank)
 
 static int nothing_there(int rank)
 {
-	ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "collective", "", "the rank offers what is not there");
+	ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "collective", "",
+		       "the rank offers what is not there");
 	ipcshare__fail_at(rank, -1);
 	return IPCSHARE_ERR_PROTOCOL;
 }
 
 /* The peer may be hostile: what it offers must lie in a region that it has told of. */
-static int map_at(struct ipcshare__call *c, int rank, struct ipcshare__wire_descriptor at, bool read_only,
-		  uint64_t offset, size_t len, struct ipcshare__mapping **mapping, char **out)
+static int map_at(struct ipcshare__call *c, int rank, struct ipcshare__wire_descriptor at,
+		  bool read_only, uint64_t offset, size_t len, struct ipcshare__mapping **mapping,
+		  char **out)
 {
 	struct ipcshare_group *g = c->group;
 	uint64_t first = ipcshare__descriptor_low(at), all = ipcshare__descriptor_length(at);
-	const struct ipcshare__known *known =
-		ipcshare__catalog_find(&g->members[rank].catalog, ipcshare__descriptor_what(at));
+	const struct ipcshare__known *known = ipcshare__catalog_find(&g->members[rank].catalog,
+								     ipcshare__descriptor_what(at));
 	struct ipcshare__want want;
 	int err;
 
 	if (!known || (known->generation & IPCSHARE__LOW20) != ipcshare__descriptor_high(at) ||
-	    first > known->length || all > known->length - first || offset > all || len > all - offset)
+	    first > known->length || all > known->length - first || offset > all ||
+	    len > all - offset)
 		return nothing_there(rank);
 	want = (struct ipcshare__want){
-		.region = ipcshare__descriptor_what(at), .generation = known->generation,
+		.region = ipcshare__descriptor_what(at),
+		.generation = known->generation,
 		.access = read_only ? IPCSHARE__READ_ONLY : IPCSHARE__READ_WRITE,
-		.key = known->key, .length = known->length,
+		.key = known->key,
+		.length = known->length,
 	};
 	err = ipcshare__mappings_hold(g->ctx, g->members[rank].peer, &want, 1);
 	if (err) {
@@ -195,7 +205,9 @@ int ipcshare__offer_from(struct ipcshare__call *c, int rank, size_t len)
 	struct ipcshare__reach *reach = &c->offered->ranks[rank];
 	struct ipcshare__wire_offer o = offer_of(c, rank);
 	char *at = NULL;
-	int err = len ? map_at(c, rank, o.at, o.read_only, offsets_of(c, rank).out, len, &reach->out, &at) : 0;
+	int err = len ? map_at(c, rank, o.at, o.read_only, offsets_of(c, rank).out, len,
+			       &reach->out, &at)
+		      : 0;
 
 	reach->from = at;
 	return err;
@@ -205,8 +217,8 @@ int ipcshare__offer_to(struct ipcshare__call *c, int rank, size_t len)
 {
 	struct ipcshare__reach *reach = &c->offered->ranks[rank];
 
-	return len ? map_at(c, rank, offer_of(c, rank).to, false, offsets_of(c, rank).in, len, &reach->in,
-			    &reach->to)
+	return len ? map_at(c, rank, offer_of(c, rank).to, false, offsets_of(c, rank).in, len,
+			    &reach->in, &reach->to)
 		   : 0;
 }
 

@@ -58,8 +58,9 @@ static void reduce_part(const struct ipcshare__call *c)
 {
 	size_t at = (size_t)c->group->rank * c->lane;
 
-	ipcshare__call_fold(c, ipcshare__board_slot(c->group)->body + window_of(c), IPCSHARE__SLOT_BODY + at,
-			    c->out.base + c->done + at, piece(c, c->done + at, c->lane));
+	ipcshare__call_fold(c, ipcshare__board_slot(c->group)->body + window_of(c),
+			    IPCSHARE__SLOT_BODY + at, c->out.base + c->done + at,
+			    piece(c, c->done + at, c->lane));
 }
 
 /* The parts of all, of the window before the one that is in the slots. */
@@ -145,7 +146,10 @@ static int first(struct ipcshare__call *c)
 	len = len_of(c);
 	/* Parts are read from the body, and a few bytes aren't there: they are short on every rank. */
 	c->is_long = len > FEW && (len > window_of(c) || len > ipcshare__short_most(c->group));
-	c->offers = ipcshare__direct_offer(c, len, c->status ? 0 : ipcshare__layout_len(&c->in, c->group->rank));
+	c->offers = ipcshare__direct_offer(c, len,
+					   c->status
+						   ? 0
+						   : ipcshare__layout_len(&c->in, c->group->rank));
 	ipcshare__call_say(c, len);
 	if (len > FEW && !c->offers)
 		write_window(c, 0);
@@ -158,8 +162,8 @@ static int first(struct ipcshare__call *c)
 /* ---- The calls ---- */
 
 /* In place, what is to be reduced lies at @recv, of who @wants the result. */
-static void reduce_arrays(struct ipcshare__call *c, const void *send, void *recv, bool wants, size_t count,
-			  const struct ipcshare_op *op)
+static void reduce_arrays(struct ipcshare__call *c, const void *send, void *recv, bool wants,
+			  size_t count, const struct ipcshare_op *op)
 {
 	int me = c->group->rank;
 
@@ -172,8 +176,9 @@ static void reduce_arrays(struct ipcshare__call *c, const void *send, void *recv
 	c->in = ipcshare__call_block(c, recv, count, wants ? me : IPCSHARE__NOBODY);
 }
 
-static int reduce(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, void *recv,
-		  size_t count, enum ipcshare_type type, const struct ipcshare_op *op, int root)
+static int reduce(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
+		  void *recv, size_t count, enum ipcshare_type type, const struct ipcshare_op *op,
+		  int root)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_REDUCE, type);
 
@@ -184,8 +189,9 @@ static int reduce(struct ipcshare__call *c, struct ipcshare_group *group, const 
 	return 0;
 }
 
-static int allreduce(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, void *recv,
-		     size_t count, enum ipcshare_type type, const struct ipcshare_op *op)
+static int allreduce(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
+		     void *recv, size_t count, enum ipcshare_type type,
+		     const struct ipcshare_op *op)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_ALLREDUCE, type);
 
@@ -194,9 +200,11 @@ static int allreduce(struct ipcshare__call *c, struct ipcshare_group *group, con
 	return err;
 }
 
-IPCSHARE__FORMS(reduce, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
-			 enum ipcshare_type type, const struct ipcshare_op *op, int root),
+IPCSHARE__FORMS(reduce,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type, const struct ipcshare_op *op, int root),
 		group, send, recv, count, type, op, root)
-IPCSHARE__FORMS(allreduce, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
-			    enum ipcshare_type type, const struct ipcshare_op *op),
+IPCSHARE__FORMS(allreduce,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type, const struct ipcshare_op *op),
 		group, send, recv, count, type, op)

@@ -14,8 +14,8 @@ static void reduce_blocks(struct ipcshare__call *c, void *recv, size_t count)
 	c->in = ipcshare__call_block(c, recv, count, c->group->rank);
 }
 
-static int reduce_scatter_block(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
-				void *recv, size_t count, enum ipcshare_type type,
+static int reduce_scatter_block(struct ipcshare__call *c, struct ipcshare_group *group,
+				const void *send, void *recv, size_t count, enum ipcshare_type type,
 				const struct ipcshare_op *op)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_REDUCE_SCATTER, type);
@@ -23,7 +23,8 @@ static int reduce_scatter_block(struct ipcshare__call *c, struct ipcshare_group 
 	if (err)
 		return err;
 	ipcshare__call_op(c, op);
-	c->out = ipcshare__call_block(c, send == IPCSHARE_IN_PLACE ? recv : send, count, IPCSHARE__EVERY);
+	c->out = ipcshare__call_block(c, send == IPCSHARE_IN_PLACE ? recv : send, count,
+				      IPCSHARE__EVERY);
 	reduce_blocks(c, recv, count);
 	return 0;
 }
@@ -42,11 +43,11 @@ static int reduce_scatter(struct ipcshare__call *c, struct ipcshare_group *group
 	return 0;
 }
 
-IPCSHARE__FORMS(reduce_scatter_block, (struct ipcshare_group *group, const void *send, void *recv,
-				       size_t count, enum ipcshare_type type,
-				       const struct ipcshare_op *op),
+IPCSHARE__FORMS(reduce_scatter_block,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type, const struct ipcshare_op *op),
 		group, send, recv, count, type, op)
-IPCSHARE__FORMS(reduce_scatter, (struct ipcshare_group *group, const void *send, void *recv,
-				 const size_t *counts, enum ipcshare_type type,
-				 const struct ipcshare_op *op),
+IPCSHARE__FORMS(reduce_scatter,
+		(struct ipcshare_group * group, const void *send, void *recv, const size_t *counts,
+		 enum ipcshare_type type, const struct ipcshare_op *op),
 		group, send, recv, counts, type, op)

@@ -49,7 +49,8 @@ static void step(struct ipcshare_request *r)
 static void advance(struct ipcshare_request *r, bool wait)
 {
 	bool over = true;
-	int err = wait ? ipcshare__exchange_wait(r->group) : ipcshare__exchange_test(&r->wait, &over);
+	int err = wait ? ipcshare__exchange_wait(r->group)
+		       : ipcshare__exchange_test(&r->wait, &over);
 
 	if (err)
 		end(r, err);

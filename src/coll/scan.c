@@ -15,8 +15,8 @@ static void reduce_below(struct ipcshare__call *c, const void *send, void *recv,
 	c->out = ipcshare__call_block(c, send == IPCSHARE_IN_PLACE ? recv : send, count, me);
 }
 
-static int scan(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, void *recv,
-		size_t count, enum ipcshare_type type, const struct ipcshare_op *op)
+static int scan(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
+		void *recv, size_t count, enum ipcshare_type type, const struct ipcshare_op *op)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_SCAN, type);
 
@@ -25,8 +25,8 @@ static int scan(struct ipcshare__call *c, struct ipcshare_group *group, const vo
 	return err;
 }
 
-static int exscan(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, void *recv,
-		  size_t count, enum ipcshare_type type, const struct ipcshare_op *op)
+static int exscan(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
+		  void *recv, size_t count, enum ipcshare_type type, const struct ipcshare_op *op)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_EXSCAN, type);
 
@@ -35,9 +35,11 @@ static int exscan(struct ipcshare__call *c, struct ipcshare_group *group, const 
 	return err;
 }
 
-IPCSHARE__FORMS(scan, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
-		       enum ipcshare_type type, const struct ipcshare_op *op),
+IPCSHARE__FORMS(scan,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type, const struct ipcshare_op *op),
 		group, send, recv, count, type, op)
-IPCSHARE__FORMS(exscan, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
-			 enum ipcshare_type type, const struct ipcshare_op *op),
+IPCSHARE__FORMS(exscan,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type, const struct ipcshare_op *op),
 		group, send, recv, count, type, op)

@@ -16,8 +16,8 @@ static void take(struct ipcshare__call *c, void *recv, size_t count)
 	c->in = ipcshare__call_block(c, recv, count, in_place ? IPCSHARE__NOBODY : c->root);
 }
 
-static int scatter(struct ipcshare__call *c, struct ipcshare_group *group, const void *send, void *recv,
-		   size_t count, enum ipcshare_type type, int root)
+static int scatter(struct ipcshare__call *c, struct ipcshare_group *group, const void *send,
+		   void *recv, size_t count, enum ipcshare_type type, int root)
 {
 	int err = ipcshare__call_begin(c, group, IPCSHARE__COLL_SCATTER, type);
 
@@ -49,10 +49,11 @@ static int scatterv(struct ipcshare__call *c, struct ipcshare_group *group, cons
 	return 0;
 }
 
-IPCSHARE__FORMS(scatter, (struct ipcshare_group *group, const void *send, void *recv, size_t count,
-			  enum ipcshare_type type, int root),
+IPCSHARE__FORMS(scatter,
+		(struct ipcshare_group * group, const void *send, void *recv, size_t count,
+		 enum ipcshare_type type, int root),
 		group, send, recv, count, type, root)
-IPCSHARE__FORMS(scatterv, (struct ipcshare_group *group, const void *send, const size_t *counts,
-			   const size_t *displs, void *recv, size_t count, enum ipcshare_type type,
-			   int root),
+IPCSHARE__FORMS(scatterv,
+		(struct ipcshare_group * group, const void *send, const size_t *counts,
+		 const size_t *displs, void *recv, size_t count, enum ipcshare_type type, int root),
 		group, send, counts, displs, recv, count, type, root)

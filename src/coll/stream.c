@@ -18,7 +18,8 @@
 #define IN_PARTS ((size_t)64 << 10)
 
 /* The scratch: pieces of blocks on their way, or */
-#define WINDOW (IPCSHARE__SCRATCH / 3) /* what was copied to be reduced, what is ours, and a result */
+/* what was copied to be reduced, what is ours, and a result */
+#define WINDOW (IPCSHARE__SCRATCH / 3)
 
 static char *scratch(const struct ipcshare__flow *f, int window)
 {
@@ -104,11 +105,12 @@ static void copy_own(struct ipcshare__flow *f)
 {
 	const struct ipcshare__call *c = f->call;
 	int me = c->group->rank;
-	size_t out = c->own ? ipcshare__layout_len(&c->out, me) : 0, in = ipcshare__layout_len(&c->in, me);
+	size_t out = c->own ? ipcshare__layout_len(&c->out, me) : 0,
+	       in = ipcshare__layout_len(&c->in, me);
 
 	if (out && in)
-		ipcshare__flow_copy(f, ipcshare__layout_at(&c->in, me), ipcshare__layout_at(&c->out, me),
-				    in < out ? in : out);
+		ipcshare__flow_copy(f, ipcshare__layout_at(&c->in, me),
+				    ipcshare__layout_at(&c->out, me), in < out ? in : out);
 }
 
 static void move(struct ipcshare__flow *f)
@@ -197,7 +199,8 @@ static void fold_parts(struct ipcshare__flow *f)
 
 		first = part_of(c, r, &len);
 		if (!f->err)
-			ipcshare__flow_copy(f, c->in.base + first, c->offered->ranks[r].to + first, len);
+			ipcshare__flow_copy(f, c->in.base + first, c->offered->ranks[r].to + first,
+					    len);
 	}
 }
 
@@ -232,9 +235,11 @@ static int kept_check(const struct ipcshare__call *c, size_t users, int rank)
 {
 	if (users > 1) /* one is the call */
 		return 0;
-	ipcshare__fail(IPCSHARE_ERR_INVALID, "collective",
-		       "keep the set, not made with IPCSHARE_LAZY, until the stream is synchronised",
-		       "the rank gives a buffer that no set holds%s", rank == c->group->rank ? "" : " here");
+	ipcshare__fail(
+		IPCSHARE_ERR_INVALID, "collective",
+		"keep the set, not made with IPCSHARE_LAZY, until the stream is synchronised",
+		"the rank gives a buffer that no set holds%s",
+		rank == c->group->rank ? "" : " here");
 	ipcshare__fail_at(rank, -1);
 	return IPCSHARE_ERR_INVALID;
 }
@@ -349,16 +354,18 @@ static int faults_find(const struct ipcshare__call *c)
 	const struct ipcshare__backend *be = c->group->ctx->backend;
 
 	if (c->group->mesh->lost)
-		return ipcshare__fail(IPCSHARE_ERR_CLOSED, "collective", "free the group and make a new one",
-				      "a call that failed half-way has left the streams of the group out of "
-				      "step");
+		return ipcshare__fail(
+			IPCSHARE_ERR_CLOSED, "collective", "free the group and make a new one",
+			"a call that failed half-way has left the streams of the group out of "
+			"step");
 	if (c->group->size > 1024)
 		return ipcshare__call_too_many(c);
 	if (c->fold.op && !be->ops->reduces(be, c->type, ipcshare__op_kind(c->fold.op)))
-		return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "collective",
-				      "sum, min and max of int8, int16, int32, fp16, bf16 and fp32 can be",
-				      "%s of %s can't be reduced by the device",
-				      ipcshare_op_name(c->fold.op), ipcshare_type_name(c->type));
+		return ipcshare__fail(
+			IPCSHARE_ERR_UNSUPPORTED, "collective",
+			"sum, min and max of int8, int16, int32, fp16, bf16 and fp32 can be",
+			"%s of %s can't be reduced by the device", ipcshare_op_name(c->fold.op),
+			ipcshare_type_name(c->type));
 	return c->fold.op || c->to_each ? ipcshare__mesh_scratch(c->group) : 0;
 }
 
@@ -367,12 +374,14 @@ static int give(struct ipcshare__call *c, uint64_t most)
 	bool takes = c->which == IPCSHARE__COLL_ALLREDUCE;
 
 	if (!ipcshare__offers_make(c))
-		return ipcshare__fail_errno(ENOMEM, "collective", "what %d ranks offer", c->group->size);
+		return ipcshare__fail_errno(ENOMEM, "collective", "what %d ranks offer",
+					    c->group->size);
 	c->offers = ipcshare__offer(c, most > 0, takes);
 	if (!most)
 		return 0;
 	if (!c->offers)
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "ipcshare_share() it first",
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "collective",
+				      "ipcshare_share() it first",
 				      "what is given is not in memory that the group shares");
 	return kept_check(c, users_of(c, &c->offered->out->users), c->group->rank);
 }

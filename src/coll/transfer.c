@@ -32,7 +32,8 @@ static bool is_few(const struct ipcshare__call *c, uint64_t most)
 static struct place first_place(const struct ipcshare__call *c, uint64_t most)
 {
 	if (is_few(c, most))
-		return (struct place){ offsetof(struct ipcshare__slot, front.few), (size_t)(most + 7) / 8 * 8 };
+		return (struct place){ offsetof(struct ipcshare__slot, front.few),
+				       (size_t)(most + 7) / 8 * 8 };
 	return (struct place){ IPCSHARE__SLOT_BODY, c->lane };
 }
 
@@ -163,7 +164,8 @@ void ipcshare__transfer_own(const struct ipcshare__call *c)
 	size_t in = out ? ipcshare__layout_len(&c->in, me) : 0;
 
 	if (in)
-		memmove(ipcshare__layout_at(&c->in, me), ipcshare__layout_at(&c->out, me), in < out ? in : out);
+		memmove(ipcshare__layout_at(&c->in, me), ipcshare__layout_at(&c->out, me),
+			in < out ? in : out);
 }
 
 static int after_more(struct ipcshare__call *c);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/handle.h"
+#include "base/known.h"
 #include "base/point.h"
 #include "coll/offer.h"
 #include "coll/transfer.h"
@@ -16,7 +17,8 @@ struct ipcshare_view {
 	struct ipcshare__owned owned;
 	struct ipcshare_group *group;
 	uint64_t serial;
-	struct ipcshare__offers *offered; /* the mappings, and the region of our own block, that it holds */
+	/* the mappings, and the region of our own block, that it holds */
+	struct ipcshare__offers *offered;
 	char *copy; /* or where the blocks were moved to */
 	size_t copy_len;
 	int nranks;
@@ -80,7 +82,8 @@ static void copy_keep(struct ipcshare_view *v, struct ipcshare_group *g)
 
 static struct ipcshare_view *view_make(struct ipcshare__call *c)
 {
-	struct ipcshare_view *v = calloc(1, sizeof(*v) + (size_t)c->group->size * sizeof(v->blocks[0]));
+	struct ipcshare_view *v = calloc(1, sizeof(*v) +
+						    (size_t)c->group->size * sizeof(v->blocks[0]));
 	size_t most = c->status ? 0 : c->in.count * c->size;
 	size_t n = c->in.only == IPCSHARE__EVERY ? (size_t)c->group->size : 1;
 
@@ -93,7 +96,8 @@ static struct ipcshare_view *view_make(struct ipcshare__call *c)
 	if (v)
 		view_delete(v);
 	if (!c->status)
-		c->status = ipcshare__fail_errno(ENOMEM, "view", "a view of %zu bytes of each rank", most);
+		c->status = ipcshare__fail_errno(ENOMEM, "view", "a view of %zu bytes of each rank",
+						 most);
 	return NULL;
 }
 
@@ -139,6 +143,7 @@ static int view_open(struct ipcshare__call *c, size_t count, int only, struct ip
 	c->in.base = v ? v->copy : NULL;
 	err = ipcshare__call_make(c);
 	if (!err) {
+		ipcshare__known(out);
 		view_fill(v, c);
 		*out = v;
 	} else if (v) {
@@ -188,9 +193,9 @@ int ipcshare_bcast_view(struct ipcshare_group *group, const void *buf, size_t co
 	return view_open(&c, count, root, view);
 }
 
-int ipcshare_allreduce_shared(struct ipcshare_group *group, const void *send, void *recv, size_t count,
-			      enum ipcshare_type type, const struct ipcshare_op *op, int root,
-			      struct ipcshare_view **view)
+int ipcshare_allreduce_shared(struct ipcshare_group *group, const void *send, void *recv,
+			      size_t count, enum ipcshare_type type, const struct ipcshare_op *op,
+			      int root, struct ipcshare_view **view)
 {
 	int err = ipcshare_reduce(group, send, recv, count, type, op, root);
 
@@ -205,7 +210,8 @@ const void *ipcshare_view_ptr(const struct ipcshare_view *view, int rank)
 		return NULL;
 	if (rank >= 0 && rank < view->nranks && view->blocks[rank])
 		return view->blocks[rank];
-	ipcshare__fail(IPCSHARE_ERR_INVALID, "view", "", "there is no block of rank %d in it", rank);
+	ipcshare__fail(IPCSHARE_ERR_INVALID, "view", "", "there is no block of rank %d in it",
+		       rank);
 	return NULL;
 }
 

@@ -50,7 +50,8 @@ int ipcshare__blob_begin(struct ipcshare__blob_writer *w, struct ipcshare__block
 {
 	*w = (struct ipcshare__blob_writer){ .blocks = blocks };
 	if (nbufs > IPCSHARE__BUFS_MAX ||
-	    ipcshare__block_get(blocks, blob_size(PREFIX_ROOM, nbufs) + IPCSHARE__BLOB_ALIGN, &w->room))
+	    ipcshare__block_get(blocks, blob_size(PREFIX_ROOM, nbufs) + IPCSHARE__BLOB_ALIGN,
+				&w->room))
 		return no_room(nbufs);
 	w->first = w->end = (struct ipcshare__wire_descriptor *)((char *)w->room.at + PREFIX_ROOM);
 	return 0;
@@ -173,11 +174,11 @@ int ipcshare__blob_check_owner(const struct ipcshare__wire_blob *head, uint32_t 
 	if (head->access != IPCSHARE__READ_ONLY && head->access != IPCSHARE__READ_WRITE)
 		return ipcshare__blob_malformed("access", head->access);
 	if (head->rank != rank || head->endpoint != endpoint)
-		return ipcshare__fail(IPCSHARE_ERR_MISMATCH, "share",
-				      "pass the blobs of this group in rank order",
-				      "in place of rank %u's blob stands one of rank %u of %s group",
-				      rank, head->rank,
-				      head->endpoint == endpoint ? "this" : "another");
+		return ipcshare__fail(
+			IPCSHARE_ERR_MISMATCH, "share",
+			"pass the blobs of this group in rank order",
+			"in place of rank %u's blob stands one of rank %u of %s group", rank,
+			head->rank, head->endpoint == endpoint ? "this" : "another");
 	return 0;
 }
 
@@ -191,7 +192,8 @@ static int region_check(const struct ipcshare__wire_region *r, uint32_t i)
 	return 0;
 }
 
-int ipcshare__blob_learn(const struct ipcshare__wire_blob *prefix, struct ipcshare__catalog *catalog)
+int ipcshare__blob_learn(const struct ipcshare__wire_blob *prefix,
+			 struct ipcshare__catalog *catalog)
 {
 	const struct ipcshare__wire_region *r = ipcshare__blob_regions(prefix);
 	int err = 0;

@@ -107,7 +107,8 @@ int ipcshare__blob_check_sum(const void *bytes, size_t len);
 /* Where its descriptors begin: a multiple of 16. */
 uint64_t ipcshare__blob_prefix(const struct ipcshare__wire_blob *head);
 /* The regions in a prefix into the catalog of its rank. */
-int ipcshare__blob_learn(const struct ipcshare__wire_blob *prefix, struct ipcshare__catalog *catalog);
+int ipcshare__blob_learn(const struct ipcshare__wire_blob *prefix,
+			 struct ipcshare__catalog *catalog);
 
 static inline const struct ipcshare__wire_region *
 ipcshare__blob_regions(const struct ipcshare__wire_blob *prefix)

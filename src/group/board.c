@@ -119,7 +119,8 @@ struct ipcshare__slot *ipcshare__board_slot(struct ipcshare_group *g)
 
 const struct ipcshare__slot *ipcshare__board_read(const struct ipcshare_group *g, int rank)
 {
-	return ipcshare__board_slot_in(rank == g->rank ? g->page : g->members[rank].control, g->round);
+	return ipcshare__board_slot_in(rank == g->rank ? g->page : g->members[rank].control,
+				       g->round);
 }
 
 static void wake(uint64_t *round)
@@ -152,7 +153,8 @@ void ipcshare__board_post(struct ipcshare_group *g)
 }
 
 #if defined(__SANITIZE_THREAD__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wtsan" /* it does not follow fences; nothing but a wake depends on this one */
+#pragma GCC diagnostic ignored                                                                     \
+	"-Wtsan" /* it does not follow fences; nothing but a wake depends on this one */
 #endif
 
 void ipcshare__board_call(struct ipcshare_group *g)

@@ -21,15 +21,17 @@ size_t ipcshare__cells_bytes(size_t n, bool lazy)
 {
 	const struct ipcshare__cells *c = NULL;
 
-	return n * (sizeof(*c->ptr) + sizeof(*c->len) + sizeof(*c->ref) + (lazy ? sizeof(*c->offset) : 0));
+	return n * (sizeof(*c->ptr) + sizeof(*c->len) + sizeof(*c->ref) +
+		    (lazy ? sizeof(*c->offset) : 0));
 }
 
 int ipcshare__cells_alloc(struct ipcshare__cells *c, struct ipcshare__blocks *blocks, size_t n,
 			  bool lazy, bool recipe)
 {
 	*c = (struct ipcshare__cells){ .n = 0 };
-	if (ipcshare__block_get(blocks, ipcshare__cells_bytes(n, lazy) +
-						(recipe ? sizeof(*c->recipe) : 0), &c->room))
+	if (ipcshare__block_get(blocks,
+				ipcshare__cells_bytes(n, lazy) + (recipe ? sizeof(*c->recipe) : 0),
+				&c->room))
 		return ipcshare__fail_errno(ENOMEM, "share", "%zu pointers", n);
 	cells_lay(c, n, lazy, recipe);
 	return 0;

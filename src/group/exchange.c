@@ -237,8 +237,9 @@ static void detail_fill(struct ipcshare__wire_detail *d, int status)
 static const char *stage_named(const char *name)
 {
 	static const char *const known[] = {
-		"open", "alloc", "identity", "export", "whitelist", "exchange", "import", "share",
-		"group", "free", "map", "set", "collective", "notify", "stream", "copy", "reduce", "view",
+		"open",	      "alloc",	"identity", "export", "whitelist", "exchange",
+		"import",     "share",	"group",    "free",   "map",	   "set",
+		"collective", "notify", "stream",   "copy",   "reduce",	   "view",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -270,7 +271,8 @@ static int detail_take(const struct ipcshare_group *g, struct ipcshare__wire_det
 
 static int nobody_says_why(void)
 {
-	return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "", "a rank failed, but none says why");
+	return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
+			      "a rank failed, but none says why");
 }
 
 void ipcshare__detail_say(struct ipcshare_group *g, int status)
@@ -334,7 +336,8 @@ void ipcshare__header_fill(const struct ipcshare_group *g, enum ipcshare__collec
 			   struct ipcshare__wire_header *out)
 {
 	/* Word by word, as ipcshare__board_post() reads it at once: after other stores that takes longer. */
-	put_word(out, 0, IPCSHARE__MAGIC_HEADER | (uint64_t)IPCSHARE__LAYOUT << 32 | (uint64_t)which << 48);
+	put_word(out, 0,
+		 IPCSHARE__MAGIC_HEADER | (uint64_t)IPCSHARE__LAYOUT << 32 | (uint64_t)which << 48);
 	put_word(out, 1, g->round + 1);
 	put_word(out, 2, (uint32_t)status | (uint64_t)flags << 32);
 	put_word(out, 3, value);
@@ -355,8 +358,8 @@ static int header_fault(const struct ipcshare_group *g, const struct ipcshare__w
 	if (h->collective != mine->collective)
 		return ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange",
 				      "every rank must make the same collective calls",
-				      "the rank is in %s, this rank in %s",
-				      name_of(h->collective), name_of(mine->collective));
+				      "the rank is in %s, this rank in %s", name_of(h->collective),
+				      name_of(mine->collective));
 	if (h->round != mine->round)
 		return ipcshare__fail(IPCSHARE_ERR_MISMATCH, "exchange", "",
 				      "the rank is in exchange %ju, this rank in %ju",
@@ -432,8 +435,8 @@ int ipcshare__agree_bytes(struct ipcshare_group *g, enum ipcshare__collective wh
 	return agree(g, which, status, flags, mine, len, lens);
 }
 
-int ipcshare__agree_to_free(struct ipcshare_group *g, enum ipcshare__collective which, uint64_t serial,
-			    const char *noun)
+int ipcshare__agree_to_free(struct ipcshare_group *g, enum ipcshare__collective which,
+			    uint64_t serial, const char *noun)
 {
 	uint64_t *serials = g->serials;
 	int err = ipcshare__agree(g, which, 0, NULL, serial, serials);
@@ -442,8 +445,8 @@ int ipcshare__agree_to_free(struct ipcshare_group *g, enum ipcshare__collective 
 		if (serials[r] != serial) {
 			err = ipcshare__fail(IPCSHARE_ERR_MISMATCH, noun,
 					     "free them in the same order on every rank",
-					     "the rank freed %s %ju of the group, this rank %ju", noun,
-					     (uintmax_t)serials[r], (uintmax_t)serial);
+					     "the rank freed %s %ju of the group, this rank %ju",
+					     noun, (uintmax_t)serials[r], (uintmax_t)serial);
 			ipcshare__fail_at(r, -1);
 		}
 	return err;

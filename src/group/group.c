@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/handle.h"
 #include "base/identity.h"
+#include "base/known.h"
 #include "base/log.h"
 #include "base/point.h"
 #include "group/board.h"
@@ -52,14 +53,16 @@ static void hello_fill(struct ipcshare_group *g, int status, const char *key,
 	h->check = hello_sum(h);
 }
 
-static int hello_check(const struct ipcshare_group *g, const struct ipcshare__wire_hello *h, int rank)
+static int hello_check(const struct ipcshare_group *g, const struct ipcshare__wire_hello *h,
+		       int rank)
 {
 	const struct ipcshare_ctx *ctx = g->ctx;
 
 	if (h->magic != IPCSHARE__MAGIC_HELLO)
-		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "group",
-				      "does the bootstrap's allgather put every rank's bytes in place?",
-				      "the rank sent no hello");
+		return ipcshare__fail(
+			IPCSHARE_ERR_PROTOCOL, "group",
+			"does the bootstrap's allgather put every rank's bytes in place?",
+			"the rank sent no hello");
 	if (h->layout != IPCSHARE__LAYOUT)
 		return ipcshare__fail(IPCSHARE_ERR_VERSION, "group",
 				      "link all ranks to one version of the library",
@@ -71,8 +74,8 @@ static int hello_check(const struct ipcshare_group *g, const struct ipcshare__wi
 	if (h->rank != (uint32_t)rank || h->nranks != (uint32_t)g->size)
 		return ipcshare__fail(IPCSHARE_ERR_BOOTSTRAP, "group",
 				      "give every rank its own number and the same count",
-				      "at place %d of %d is a rank that calls itself %u of %u", rank,
-				      g->size, h->rank, h->nranks);
+				      "at place %d of %d is a rank that calls itself %u of %u",
+				      rank, g->size, h->rank, h->nranks);
 	if (h->backend != (uint32_t)ctx->backend->ops->id)
 		return ipcshare__fail(IPCSHARE_ERR_MISMATCH, "group",
 				      "set IPCSHARE_BACKEND to the same for all ranks",
@@ -100,7 +103,8 @@ static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hel
 		if (ipcshare__identity_same(&all[r].identity, &g->ctx->identity))
 			continue;
 		g->others[g->nothers++] = all[r].identity;
-		g->members[r].pidfd = ipcshare__identity_watch(&all[r].identity, &g->members[r].ended);
+		g->members[r].pidfd = ipcshare__identity_watch(&all[r].identity,
+							       &g->members[r].ended);
 	}
 	return 0;
 }
@@ -121,7 +125,8 @@ static void watch_end(struct ipcshare_group *g)
 static int peer_meet(struct ipcshare_group *g, int rank, const char *key)
 {
 	struct ipcshare__member *m = &g->members[rank];
-	int err = ipcshare__peer_hold(g->ctx, m->identity.endpoint, &m->identity, "group", &m->peer);
+	int err = ipcshare__peer_hold(g->ctx, m->identity.endpoint, &m->identity, "group",
+				      &m->peer);
 
 	return err ? err : ipcshare__board_meet(g, rank, key);
 }
@@ -277,7 +282,10 @@ static int group_refuse(struct ipcshare_ctx *ctx, const struct ipcshare_bootstra
 	struct ipcshare__wire_hello hellos[REFUSED];
 	struct ipcshare__wire_detail details[REFUSED];
 	struct ipcshare_group g = {
-		.members = members, .others = others, .headers = headers, .hellos = hellos,
+		.members = members,
+		.others = others,
+		.headers = headers,
+		.hellos = hellos,
 		.details = details,
 	};
 	int err = ipcshare__fail_errno(ENOMEM, "group", "a group of %d ranks", b->nranks);
@@ -338,6 +346,7 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 	ipcshare__owned_add(ctx, &g->owned, group_abandon);
 	ipcshare__count(&ctx->counters.groups, 1);
 	ipcshare__log(IPCSHARE__LOG_INFO, "group: rank %d of %d", g->rank, g->size);
+	ipcshare__known(out);
 	*out = g;
 	return 0;
 }

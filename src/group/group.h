@@ -52,7 +52,8 @@ struct ipcshare_group {
 	/* Collectives that were started and are not over: whoever uses the board next ends them first. */
 	struct ipcshare_request *requests;
 	void (*drain)(struct ipcshare_group *group); /* not NULL while there are some */
-	struct ipcshare__mesh *mesh; /* orders the ranks' streams; NULL until a call is queued on one */
+	/* orders the ranks' streams; NULL until a call is queued on one */
+	struct ipcshare__mesh *mesh;
 	struct ipcshare__idmap told; /* generations of our regions that all members know, by id */
 	/* Collectives write catalogs; ipcshare_ptr_lazy() reads them at any time. */
 	pthread_mutex_t catalog_lock;

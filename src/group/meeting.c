@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/known.h"
 #include "group/board.h"
 #include "group/part.h"
 
@@ -12,7 +13,8 @@ int ipcshare__meeting_init(struct ipcshare__meeting *m, int nranks, unsigned fla
 	size_t n = (size_t)nranks;
 
 	_Static_assert(sizeof(size_t) == 8 && sizeof(void *) == 8, "64-bit machines only");
-	*m = (struct ipcshare__meeting){ .flags = flags, .values = calloc(2 * n, sizeof(uint64_t)) };
+	*m = (struct ipcshare__meeting){ .flags = flags,
+					 .values = calloc(2 * n, sizeof(uint64_t)) };
 	if (!m->values)
 		return ipcshare__fail_errno(ENOMEM, "share", "the exchange");
 	m->lens = m->values + n;
@@ -57,8 +59,10 @@ int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *g
 		return ipcshare__exchange_quit(g, err);
 	for (int r = 0; r < g->size; r++) /* the head of a blob comes with its length */
 		ipcshare__part_begin(&parts[r], ipcshare__board_read(g, r)->body,
-				     m->lens[r] ? sizeof(struct ipcshare__wire_blob) : 0, m->lens[r]);
+				     m->lens[r] ? sizeof(struct ipcshare__wire_blob) : 0,
+				     m->lens[r]);
 	ipcshare__parts_look_for_room(parts, g->size);
+	ipcshare__known(s); /* or the status would have ended the agreement */
 	return ipcshare__exchange_bytes(g, s->blob, m->lens, part_take, parts);
 }
 

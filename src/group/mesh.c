@@ -288,14 +288,17 @@ int ipcshare__mesh_pass_turn(struct ipcshare_group *g, struct ipcshare__stream *
 	return err ? err : be->ops->notify_wait(be, g->mesh->over, g->mesh->stream, TURN_S);
 }
 
-int ipcshare__mesh_tell(struct ipcshare_group *g, int rank, int nth, struct ipcshare__stream *stream)
+int ipcshare__mesh_tell(struct ipcshare_group *g, int rank, int nth,
+			struct ipcshare__stream *stream)
 {
 	struct ipcshare__backend *be = g->ctx->backend;
 
-	return be->ops->notify_record(be, g->mesh->links[rank].theirs[nth % IPCSHARE__LINKED], stream);
+	return be->ops->notify_record(be, g->mesh->links[rank].theirs[nth % IPCSHARE__LINKED],
+				      stream);
 }
 
-int ipcshare__mesh_wait(struct ipcshare_group *g, int rank, int nth, struct ipcshare__stream *stream)
+int ipcshare__mesh_wait(struct ipcshare_group *g, int rank, int nth,
+			struct ipcshare__stream *stream)
 {
 	struct ipcshare__backend *be = g->ctx->backend;
 

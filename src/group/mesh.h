@@ -33,7 +33,8 @@ struct ipcshare__mesh {
 		struct ipcshare__notify *enter;
 	} callers[IPCSHARE__CALLERS];
 	size_t ncallers;
-	struct ipcshare__memory scratch; /* on the device, for the call whose turn it is; .base may be NULL */
+	/* on the device, for the call whose turn it is; .base may be NULL */
+	struct ipcshare__memory scratch;
 	unsigned timeout_s; /* of each wait on a stream */
 	bool lost; /* a call has left the ranks' streams out of step: there is no other */
 	struct ipcshare__link links[]; /* by rank; our own is empty */
@@ -60,7 +61,9 @@ int ipcshare__mesh_scratch(struct ipcshare_group *group);
 int ipcshare__mesh_take_turn(struct ipcshare_group *group, struct ipcshare__stream *stream);
 int ipcshare__mesh_pass_turn(struct ipcshare_group *group, struct ipcshare__stream *stream);
 /* Both halves of a meeting with @rank, the @nth of the call: first tell all ranks, then wait for all. */
-int ipcshare__mesh_tell(struct ipcshare_group *group, int rank, int nth, struct ipcshare__stream *stream);
-int ipcshare__mesh_wait(struct ipcshare_group *group, int rank, int nth, struct ipcshare__stream *stream);
+int ipcshare__mesh_tell(struct ipcshare_group *group, int rank, int nth,
+			struct ipcshare__stream *stream);
+int ipcshare__mesh_wait(struct ipcshare_group *group, int rank, int nth,
+			struct ipcshare__stream *stream);
 
 #endif

@@ -119,10 +119,12 @@ void ipcshare__parts_look_for_room(struct ipcshare__part *parts, int nranks)
 	left = ipcshare__memory_left(&whose);
 	if (all <= (left - left / 8) / (uint64_t)nranks)
 		return;
-	part_fail(most, ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "share", "share fewer buffers, or free memory",
-				       "%u buffers: %d ranks need %ju bytes each for what all share, and %s "
-				       "has %ju left",
-				       most->head.nbufs, nranks, (uintmax_t)all, whose, (uintmax_t)left));
+	part_fail(most,
+		  ipcshare__fail(
+			  IPCSHARE_ERR_NO_MEMORY, "share", "share fewer buffers, or free memory",
+			  "%u buffers: %d ranks need %ju bytes each for what all share, and %s "
+			  "has %ju left",
+			  most->head.nbufs, nranks, (uintmax_t)all, whose, (uintmax_t)left));
 }
 
 static int prefix_begin(struct ipcshare__part *p)

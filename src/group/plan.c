@@ -102,8 +102,7 @@ static int plan_make(struct ipcshare_set *set, enum ipcshare_direction direction
 }
 
 static int arguments_check(struct ipcshare_set *set, enum ipcshare_direction direction,
-			   const struct ipcshare_item *items, size_t n,
-			   struct ipcshare_plan **out)
+			   const struct ipcshare_item *items, size_t n, struct ipcshare_plan **out)
 {
 	if (!out || (direction != IPCSHARE_PULL && direction != IPCSHARE_PUSH))
 		return ipcshare__fail(IPCSHARE_ERR_INVALID, "plan", "",

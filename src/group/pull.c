@@ -85,7 +85,8 @@ static int read_only_check(struct ipcshare_set *set, const struct ipcshare_item 
 	pthread_mutex_t *lock = &ipcshare__set_of(set)->lock;
 	size_t i = 0;
 
-	pthread_mutex_lock(lock); /* an update of other buffers may move what rows know of regions */
+	/* an update of other buffers may move what rows know of regions */
+	pthread_mutex_lock(lock);
 	while (i < n &&
 	       (!items[i].len || ipcshare__set_writable(set, items[i].rank, items[i].index)))
 		i++;
@@ -174,8 +175,7 @@ void ipcshare__items_blame(const struct ipcshare_item *items, size_t n)
 }
 
 static int copy_pieces(struct ipcshare_set *set, enum ipcshare_direction direction,
-		       const struct ipcshare_item *items, size_t n, void *stream,
-		       const char *stage)
+		       const struct ipcshare_item *items, size_t n, void *stream, const char *stage)
 {
 	struct ipcshare__backend *be = ipcshare__set_group(set)->ctx->backend;
 	struct ipcshare__piece *pieces;

@@ -73,8 +73,8 @@ static size_t buffers_read(struct ipcshare__reader *r, const struct ipcshare__wi
 	size_t at = r->n;
 
 	for (; i < n && at < c.n; i++) {
-		const struct ipcshare__place *of =
-			&places[ipcshare__descriptor_what(d[i]) % IPCSHARE__PLACES];
+		const struct ipcshare__place
+			*of = &places[ipcshare__descriptor_what(d[i]) % IPCSHARE__PLACES];
 		uint64_t len = ipcshare__descriptor_length(d[i]);
 		uint64_t offset = ipcshare__descriptor_low(d[i]);
 
@@ -104,7 +104,8 @@ static uint64_t run_reach(struct ipcshare__wire_descriptor run)
 
 static int run_read(struct ipcshare__reader *r, struct ipcshare__wire_descriptor run, uint64_t at)
 {
-	const uint64_t more = ipcshare__descriptor_high(run), stride = ipcshare__descriptor_low(run);
+	const uint64_t more = ipcshare__descriptor_high(run),
+		       stride = ipcshare__descriptor_low(run);
 	const uint64_t offset = r->offset + stride; /* of the first one more */
 	struct ipcshare__cells c = *r->cells;
 	const size_t i = r->n;
@@ -177,7 +178,8 @@ int ipcshare__reader_read(struct ipcshare__reader *r, const unsigned char *bytes
 
 	for (size_t done = 0, k; done < n && !err; done += k) {
 		k = n - done < BATCH ? n - done : BATCH;
-		for (size_t i = 0; i < k; i++) /* one memcpy() would become a slow string instruction */
+		/* one memcpy() would become a slow string instruction */
+		for (size_t i = 0; i < k; i++)
 			memcpy(&d[i], bytes + (done + i) * sizeof(*d), sizeof(*d));
 		__asm__ volatile("" : "+m"(d)); /* from here on it is the copy that counts */
 		for (size_t i = 0; !err && (i = buffers_read(r, d, i, k)) < k; i++)

@@ -43,16 +43,19 @@ struct ipcshare__reader {
 	struct ipcshare__place places[IPCSHARE__PLACES];
 };
 
-void ipcshare__reader_begin(struct ipcshare__reader *reader, const struct ipcshare__catalog *catalog,
-			    ipcshare__place_fn *place, void *arg, struct ipcshare__cells *cells);
+void ipcshare__reader_begin(struct ipcshare__reader *reader,
+			    const struct ipcshare__catalog *catalog, ipcshare__place_fn *place,
+			    void *arg, struct ipcshare__cells *cells);
 
 /*
  * The next @n descriptors, at any address: 0; IPCSHARE_ERR_PROTOCOL with detail if one is malformed, lies
  * outside a region that the catalog has, or is one too many; or what @place returns.
  */
-int ipcshare__reader_read(struct ipcshare__reader *reader, const unsigned char *descriptors, size_t n);
+int ipcshare__reader_read(struct ipcshare__reader *reader, const unsigned char *descriptors,
+			  size_t n);
 /* All of its @n descriptors are read: the cells were made before. */
-void ipcshare__reader_skip(struct ipcshare__reader *reader, struct ipcshare__cells *cells, uint64_t n);
+void ipcshare__reader_skip(struct ipcshare__reader *reader, struct ipcshare__cells *cells,
+			   uint64_t n);
 /* All cells must be filled now. */
 int ipcshare__reader_end(const struct ipcshare__reader *reader);
 

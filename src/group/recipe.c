@@ -26,7 +26,8 @@ uint64_t ipcshare__recipe_tag(const struct ipcshare__recipe *r)
 	return tag | 1;
 }
 
-bool ipcshare__recipe_same(const struct ipcshare__recipe *made, const struct ipcshare__recipe *asked)
+bool ipcshare__recipe_same(const struct ipcshare__recipe *made,
+			   const struct ipcshare__recipe *asked)
 {
 	return made->nregions && made->endpoint == asked->endpoint && made->nbufs == asked->nbufs &&
 	       made->access == asked->access && made->ndescriptors == asked->ndescriptors &&

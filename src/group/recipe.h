@@ -36,11 +36,13 @@ static inline bool ipcshare__recipe_worthwhile(const struct ipcshare__wire_blob 
 }
 
 /* Its descriptors, at any address, which may change meanwhile: the copy is what counts. Nothing is made of it. */
-void ipcshare__recipe_begin(struct ipcshare__recipe *recipe, const struct ipcshare__wire_blob *prefix,
+void ipcshare__recipe_begin(struct ipcshare__recipe *recipe,
+			    const struct ipcshare__wire_blob *prefix,
 			    const unsigned char *descriptors);
 /* For a block whose cells are made: never 0, and the same for the same descriptors. */
 uint64_t ipcshare__recipe_tag(const struct ipcshare__recipe *recipe);
 /* Are cells made of @made, and from what is @asked for, but for the regions? */
-bool ipcshare__recipe_same(const struct ipcshare__recipe *made, const struct ipcshare__recipe *asked);
+bool ipcshare__recipe_same(const struct ipcshare__recipe *made,
+			   const struct ipcshare__recipe *asked);
 
 #endif

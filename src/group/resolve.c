@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/known.h"
 #include "base/point.h"
 #include "group/set.h"
 
@@ -25,7 +26,8 @@ static int key_of(struct ipcshare_group *g, int rank, const struct ipcshare__use
 	pthread_mutex_unlock(&g->catalog_lock);
 	return same ? 0
 		    : ipcshare__fail(IPCSHARE_ERR_STALE, "import", "share it anew",
-				     "rank %d has freed the memory, although the set holds it", rank);
+				     "rank %d has freed the memory, although the set holds it",
+				     rank);
 }
 
 /* The region at place @ref of a lazy row, which was @u just now, mapped by this call or another. */
@@ -36,11 +38,15 @@ static int region_map(struct ipcshare__set *set, int rank, uint32_t ref, struct 
 	struct ipcshare__mapping *spare = NULL;
 	char key[IPCSHARE__KEY_SIZE];
 	struct ipcshare__want want = {
-		.region = u.region, .generation = u.generation, .access = u.access,
-		.key = key, .length = u.length,
+		.region = u.region,
+		.generation = u.generation,
+		.access = u.access,
+		.key = key,
+		.length = u.length,
 	};
 	struct ipcshare__used *now;
-	int err = u.status ? ipcshare__fail(u.status, "import", "", "its allocation could not be mapped")
+	int err = u.status ? ipcshare__fail(u.status, "import", "",
+					    "its allocation could not be mapped")
 			   : key_of(g, rank, &u, key);
 
 	if (!err)
@@ -64,7 +70,8 @@ static int region_map(struct ipcshare__set *set, int rank, uint32_t ref, struct 
 	if (spare)
 		ipcshare__mapping_drop(g->ctx, spare);
 	return *base ? 0
-		     : ipcshare__fail(IPCSHARE_ERR_STALE, "import", "", "the set was updated meanwhile");
+		     : ipcshare__fail(IPCSHARE_ERR_STALE, "import", "",
+				      "the set was updated meanwhile");
 }
 
 /* Buffer @i, which exists, has no pointer yet. */
@@ -106,9 +113,10 @@ void *ipcshare_ptr_lazy(struct ipcshare_set *open, int rank, size_t i)
 
 	if (ptr || ipcshare__set_check(open, "set"))
 		return ptr;
+	ipcshare__known(open);
 	if (rank < 0 || rank >= open->nranks || i >= open->rows[rank].count) {
-		ipcshare__fail(IPCSHARE_ERR_INVALID, "set", "", "there is no buffer %zu of rank %d", i,
-			       rank);
+		ipcshare__fail(IPCSHARE_ERR_INVALID, "set", "", "there is no buffer %zu of rank %d",
+			       i, rank);
 		return NULL;
 	}
 	if (ptr_map(ipcshare__set_of(open), rank, i, &ptr))
@@ -143,8 +151,7 @@ static int view_find(struct ipcshare__set *set, int rank, struct ipcshare__wire_
 	v->length = u->length;
 	/* Pairs with the release store in region_map(). */
 	v->base = __atomic_load_n(&u->base, __ATOMIC_ACQUIRE);
-	return v->base ? 0
-		       : region_map(set, rank, (uint32_t)(u - row->used), *u, &v->base);
+	return v->base ? 0 : region_map(set, rank, (uint32_t)(u - row->used), *u, &v->base);
 }
 
 static int resolve_one(struct ipcshare__set *set, int rank, struct ipcshare__wire_descriptor d,
@@ -225,7 +232,8 @@ static int own_region(struct ipcshare__set *set, const void *ptr, size_t len,
 		u = ipcshare__row_find(row, r->id, IPCSHARE__READ_ONLY);
 	ipcshare__region_drop(ctx, r);
 	if (!u || u->own != r)
-		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "set", "share it in this set first",
+		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "set",
+				      "share it in this set first",
 				      "%p is in no allocation of the set", ptr);
 	*out = r;
 	return 0;
@@ -238,8 +246,8 @@ static int describe_one(struct ipcshare__set *set, const struct ipcshare_buf *bu
 	int err;
 
 	*out = ipcshare__descriptor_special(IPCSHARE__EMPTY, 0, 0);
-	if (!buf->len || ipcshare__recent_describe(recents, IPCSHARE__RECENT_FEW, buf->ptr,
-						  buf->len, out))
+	if (!buf->len ||
+	    ipcshare__recent_describe(recents, IPCSHARE__RECENT_FEW, buf->ptr, buf->len, out))
 		return 0;
 	err = own_region(set, buf->ptr, buf->len, &r);
 	if (err)

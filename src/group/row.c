@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/known.h"
 
 #define NONE UINT32_MAX
 
@@ -206,8 +207,9 @@ size_t ipcshare__row_settle(struct ipcshare__row *row, struct ipcshare__cells *c
 	if (!row->unsettled)
 		return first_bad;
 	for (size_t i = 0; i < c->n; i++) {
-		const struct ipcshare__used *u =
-			c->ref[i] & IPCSHARE__NO_REGION ? NULL : &row->used[c->ref[i]];
+		const struct ipcshare__used *u = c->ref[i] & IPCSHARE__NO_REGION
+							 ? NULL
+							 : &row->used[c->ref[i]];
 
 		if (!u || !u->unsettled)
 			continue;
@@ -215,6 +217,7 @@ size_t ipcshare__row_settle(struct ipcshare__row *row, struct ipcshare__cells *c
 		if (u->status && first_bad == c->n)
 			first_bad = i;
 	}
+	ipcshare__known(row->used || !row->nused);
 	for (uint32_t i = 0; i < row->nused; i++)
 		row->used[i].unsettled = false;
 	row->unsettled = false;
@@ -299,7 +302,8 @@ int ipcshare__row_recall(struct ipcshare__row_source *s, const struct ipcshare__
 {
 	for (uint32_t i = 0; i < recipe->nregions; i++) {
 		const struct ipcshare__ingredient *was = &recipe->regions[i];
-		const struct ipcshare__known *known = ipcshare__catalog_find(s->catalog, was->region);
+		const struct ipcshare__known *known = ipcshare__catalog_find(s->catalog,
+									     was->region);
 		struct ipcshare__placed to;
 		int err;
 

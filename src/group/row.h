@@ -15,7 +15,8 @@ struct ipcshare__used {
 	uint32_t region, generation;
 	enum ipcshare__access access;
 	int status; /* why it can't be used here */
-	uint64_t cells; /* that lie in it; 0: it is let go, and the place kept for its next generation */
+	/* that lie in it; 0: it is let go, and the place kept for its next generation */
+	uint64_t cells;
 	uint64_t length; /* the owner's word */
 	char *base; /* NULL: not mapped */
 	struct ipcshare__mapping *mapping; /* held, of a peer's */
@@ -32,7 +33,8 @@ struct ipcshare__row {
 	uint32_t nused, capacity;
 	uint32_t nidle; /* of these, alive although no cell lies in them */
 	struct ipcshare__idmap by_id; /* 2 * id + read-only, to its place in used */
-	uint32_t wanted, last_wanted; /* list of what is still to be mapped, in the order it was met */
+	/* list of what is still to be mapped, in the order it was met */
+	uint32_t wanted, last_wanted;
 	bool unsettled; /* of one of used */
 	uint64_t failed; /* cells that their owner could not share */
 	struct ipcshare__memory device; /* the pointers on the device; .base NULL until asked for */
@@ -81,7 +83,8 @@ void ipcshare__row_remember(struct ipcshare__row *row);
  * Cells that were made before are to be the fresh row's: 0 if their regions, which it holds from then on, are where
  * they were, and are counted; 1 if not; or what ipcshare__row_place() returns.
  */
-int ipcshare__row_recall(struct ipcshare__row_source *source, const struct ipcshare__recipe *recipe);
+int ipcshare__row_recall(struct ipcshare__row_source *source,
+			 const struct ipcshare__recipe *recipe);
 /* Exchange @cells for cells indices[] of the row; twice is as never. Counts. */
 void ipcshare__row_swap(struct ipcshare__row *row, const uint32_t *indices,
 			struct ipcshare__cells *cells);

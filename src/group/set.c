@@ -115,8 +115,8 @@ static int row_end(struct ipcshare__set *set, struct ipcshare__part *part,
 	part->cells = (struct ipcshare__cells){ .n = 0 };
 	ipcshare__row_remember(row);
 	set->failures += ipcshare__row_failures(row);
-	set->open_rows[part->rank] =
-		(struct ipcshare_row){ row->cells.ptr, row->cells.len, row->cells.n };
+	set->open_rows[part->rank] = (struct ipcshare_row){ row->cells.ptr, row->cells.len,
+							    row->cells.n };
 	return 0;
 }
 
@@ -211,7 +211,8 @@ int ipcshare_set_free(struct ipcshare_set *open)
 	mappings_drop(set); /* importers first, then all meet, then the owners let go */
 	IPCSHARE__POINT("set.let_go");
 	if (set->serial)
-		err = ipcshare__agree_to_free(set->group, IPCSHARE__COLL_SET_FREE, set->serial, "set");
+		err = ipcshare__agree_to_free(set->group, IPCSHARE__COLL_SET_FREE, set->serial,
+					      "set");
 	IPCSHARE__POINT("set.agreed");
 	ipcshare__set_delete(open);
 	return err;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/known.h"
 #include "base/point.h"
 #include "group/set.h"
 
@@ -60,8 +61,8 @@ static size_t evenly_spaced(const struct ipcshare_buf *last, size_t n, uint64_t 
 static size_t run_extend(struct ipcshare_share *s, const struct ipcshare_buf *last, size_t n,
 			 struct ipcshare__blob_writer *w)
 {
-	const struct ipcshare__recent *r =
-		ipcshare__recent_of(s->describer.recent, IPCSHARE__RECENT, last->ptr);
+	const struct ipcshare__recent *r = ipcshare__recent_of(s->describer.recent,
+							       IPCSHARE__RECENT, last->ptr);
 	uintptr_t offset = (uintptr_t)last->ptr - r->base;
 	uint64_t room = ipcshare__blob_run_room(w), here;
 
@@ -83,9 +84,9 @@ static void buffers_add(struct ipcshare_share *s, const struct ipcshare_buf *buf
 	for (size_t i = 0; i < n; i++) {
 		struct ipcshare__wire_descriptor d;
 
-		if (!bufs[i].len || !ipcshare__recent_describe(s->describer.recent,
-						  IPCSHARE__RECENT, bufs[i].ptr,
-						  bufs[i].len, &d))
+		if (!bufs[i].len ||
+		    !ipcshare__recent_describe(s->describer.recent, IPCSHARE__RECENT, bufs[i].ptr,
+					       bufs[i].len, &d))
 			d = buffer_look(s, &bufs[i], i);
 		ipcshare__blob_add(&w, d);
 		if (w.run)
@@ -232,7 +233,10 @@ int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, si
 		   unsigned flags, struct ipcshare_set **out)
 {
 	struct ipcshare__share_args args = {
-		.bufs = bufs, .n = n, .flags = flags, .collective = true,
+		.bufs = bufs,
+		.n = n,
+		.flags = flags,
+		.collective = true,
 	};
 	struct ipcshare__meeting m = { .values = NULL };
 	struct ipcshare__part *parts = NULL;
@@ -254,10 +258,12 @@ int ipcshare_share(struct ipcshare_group *g, const struct ipcshare_buf *bufs, si
 	IPCSHARE__POINT("share.described");
 	err = ipcshare__meeting_hold(&m, g, IPCSHARE__COLL_SHARE, status, s, parts);
 	IPCSHARE__POINT("share.exchanged");
-	if (err)
+	if (err) {
 		ipcshare__set_cancel(set);
-	else
+	} else {
+		ipcshare__known(out && s && set); /* or the status would have ended the meeting */
 		err = set_agree(s, &m, set, parts);
+	}
 	if (!err)
 		*out = &set->open;
 	ipcshare__parts_free(parts, g);

@@ -60,7 +60,8 @@ int ipcshare__meeting_hold(struct ipcshare__meeting *m, struct ipcshare_group *g
  * Are all ranks content? @bad is what they hold against it if one of them wants all or nothing. Regions
  * that were sent are known then. *@failures: this rank's, then the sum. *@flags are or-ed.
  */
-int ipcshare__meeting_end(struct ipcshare__meeting *m, const struct ipcshare_share *share, int status,
-			  const struct ipcshare_error *bad, uint64_t *failures, uint32_t *flags);
+int ipcshare__meeting_end(struct ipcshare__meeting *m, const struct ipcshare_share *share,
+			  int status, const struct ipcshare_error *bad, uint64_t *failures,
+			  uint32_t *flags);
 
 #endif

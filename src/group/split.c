@@ -18,7 +18,8 @@ static void share_abandon(struct ipcshare__owned *owned)
 }
 
 int ipcshare_share_begin(struct ipcshare_group *g, const struct ipcshare_buf *bufs, size_t n,
-			 unsigned flags, struct ipcshare_share **out, const void **blob, size_t *len)
+			 unsigned flags, struct ipcshare_share **out, const void **blob,
+			 size_t *len)
 {
 	struct ipcshare__share_args args = { .bufs = bufs, .n = n, .flags = flags };
 	struct ipcshare_share *s;
@@ -27,7 +28,8 @@ int ipcshare_share_begin(struct ipcshare_group *g, const struct ipcshare_buf *bu
 	if (err)
 		return err;
 	if (!out || !blob || !len)
-		return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "", "out, blob or len is NULL");
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "share", "",
+				      "out, blob or len is NULL");
 	err = ipcshare__share_check(&args, IPCSHARE__BUFFER_FLAGS);
 	if (!err)
 		err = ipcshare__share_make(g, &args, &s);

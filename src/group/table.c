@@ -14,9 +14,8 @@ int ipcshare__table_refresh(struct ipcshare__set *set, int rank)
 	struct ipcshare__backend *be = set->group->ctx->backend;
 	size_t len = row->cells.n * sizeof(*row->cells.ptr);
 
-	return row->device.base && len
-		       ? be->ops->copy(be, row->device.base, row->cells.ptr, len)
-		       : 0;
+	return row->device.base && len ? be->ops->copy(be, row->device.base, row->cells.ptr, len)
+				       : 0;
 }
 
 void ipcshare__table_free(struct ipcshare__set *set, int rank)

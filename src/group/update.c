@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "base/known.h"
 #include "base/point.h"
 #include "group/set.h"
 
@@ -56,8 +57,8 @@ static int arguments_check(const struct ipcshare__set *set, const struct ipcshar
 		err = ipcshare__fail(IPCSHARE_ERR_INVALID, "set", "share anew",
 				     "a set of ipcshare_share_complete() can't be updated");
 	if (!err && args->n && !args->indices)
-		err = ipcshare__fail(IPCSHARE_ERR_INVALID, "set", "",
-				     "index is NULL, but k is %zu", args->n);
+		err = ipcshare__fail(IPCSHARE_ERR_INVALID, "set", "", "index is NULL, but k is %zu",
+				     args->n);
 	if (!err)
 		err = indices_check(users_index, args->indices, args->n,
 				    set->open_rows[set->open.rank].count, IPCSHARE_ERR_INVALID);
@@ -75,7 +76,8 @@ static int parts_end(struct ipcshare__set *set, struct ipcshare__part *parts,
 		err = ipcshare__part_end(&parts[r], bad);
 		if (!err)
 			err = indices_check(blobs_index,
-					    ipcshare__blob_indices(ipcshare__part_prefix(&parts[r])),
+					    ipcshare__blob_indices(
+						    ipcshare__part_prefix(&parts[r])),
 					    parts[r].cells.n, set->rows[r].cells.n,
 					    IPCSHARE_ERR_PROTOCOL);
 		if (err)
@@ -160,7 +162,8 @@ static int update_agree(struct ipcshare__set *set, struct ipcshare_share *s,
 	if (err) {
 		why = *ipcshare_last_error();
 		if (swapped)
-			parts_swap(set, parts); /* a device that fails now has lost its table before */
+			/* a device that fails now has lost its table before */
+			parts_swap(set, parts);
 		ipcshare__error_restore(&why);
 	} else {
 		set->failures = failures;
@@ -176,7 +179,11 @@ int ipcshare_set_update(struct ipcshare_set *open, const size_t *index,
 {
 	struct ipcshare__set *set = ipcshare__set_of(open);
 	struct ipcshare__share_args args = {
-		.bufs = bufs, .n = k, .flags = flags, .collective = true, .indices = index,
+		.bufs = bufs,
+		.n = k,
+		.flags = flags,
+		.collective = true,
+		.indices = index,
 	};
 	struct ipcshare_share *s = NULL;
 	struct ipcshare__meeting m = { .values = NULL };
@@ -198,9 +205,10 @@ int ipcshare_set_update(struct ipcshare_set *open, const size_t *index,
 	IPCSHARE__POINT("update.described");
 	err = ipcshare__meeting_hold(&m, set->group, IPCSHARE__COLL_SET_UPDATE, status, s, parts);
 	IPCSHARE__POINT("update.exchanged");
-	if (!err)
+	if (!err) {
+		ipcshare__known(s && parts); /* or the status would have ended the meeting */
 		err = update_agree(set, s, &m, parts);
-	else if (parts)
+	} else if (parts)
 		rows_forget(set);
 	ipcshare__parts_free(parts, set->group);
 	ipcshare__share_delete(s);

@@ -112,8 +112,8 @@ static int cause_of(const struct ipcshare_group *group, const struct ipcshare__c
 	return rank >= 0 && rank < group->size ? (int)rank : r;
 }
 
-static int quitter_named(const struct ipcshare_group *group, const struct ipcshare__control *c, int r,
-			 int64_t status)
+static int quitter_named(const struct ipcshare_group *group, const struct ipcshare__control *c,
+			 int r, int64_t status)
 {
 	if (status > 0 || status < IPCSHARE_ERR_SYSTEM)
 		status = IPCSHARE_ERR_PROTOCOL;
@@ -203,16 +203,18 @@ static int timed_out(const struct ipcshare_wait *wait)
 	int late = wait->group ? find_late(wait->group) : -1;
 
 	if (stopped >= 0)
-		ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange", "let it go on (SIGCONT), or leave the group",
+		ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
+			       "let it go on (SIGCONT), or leave the group",
 			       "%u ms have passed, and process %u is stopped", wait->timeout_ms,
 			       wait->group->members[stopped].identity.tgid);
 	else
-		ipcshare__fail(IPCSHARE_ERR_TIMEOUT, "exchange",
-			       "does every rank make the same collective calls? IPCSHARE_TIMEOUT sets the "
-			       "deadline",
-			       late < 0 ? "%u ms have passed, and no rank is known to be late"
-					: "%u ms have passed, and the rank has not come to this call",
-			       wait->timeout_ms);
+		ipcshare__fail(
+			IPCSHARE_ERR_TIMEOUT, "exchange",
+			"does every rank make the same collective calls? IPCSHARE_TIMEOUT sets the "
+			"deadline",
+			late < 0 ? "%u ms have passed, and no rank is known to be late"
+				 : "%u ms have passed, and the rank has not come to this call",
+			wait->timeout_ms);
 	ipcshare__fail_at(stopped >= 0 ? stopped : late, -1);
 	return IPCSHARE_ERR_TIMEOUT;
 }
@@ -285,7 +287,9 @@ static void relax(void)
 static void sleep_until_posted(const struct ipcshare_group *group, int rank)
 {
 	struct timespec most = { .tv_nsec = LOOK_EVERY_NS };
-	uint64_t *word = &ipcshare__board_slot_in(group->members[rank].control, group->round)->round, seen;
+	uint64_t *word = &ipcshare__board_slot_in(group->members[rank].control, group->round)
+				  ->round,
+		 seen;
 
 	/* Pairs with ipcshare__board_call(): it sees that we sleep, or we that it has posted. */
 	__atomic_store_n(&group->page->asleep, 1, __ATOMIC_SEQ_CST);

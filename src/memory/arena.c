@@ -44,7 +44,7 @@ static int options_set(struct ipcshare_arena_options *o, const struct ipcshare_a
 				      o->slab_max, IPCSHARE__SLAB_MOST);
 	if (!o->slab)
 		o->slab = o->slab_max && o->slab_max < IPCSHARE__SLAB_STEP ? o->slab_max
-									  : IPCSHARE__SLAB_STEP;
+									   : IPCSHARE__SLAB_STEP;
 	if (!o->slab_max)
 		o->slab_max = o->slab > SLAB_MAX_DEFAULT ? o->slab : SLAB_MAX_DEFAULT;
 	if (o->slab_max < o->slab)
@@ -180,7 +180,8 @@ static void *hand_out(const struct ipcshare__cell *cell)
 }
 
 /* The way of the first call in a thread, of an empty stash, and of what is kept in none. */
-static __attribute__((noinline)) int alloc_slowly(struct ipcshare_arena *arena, size_t len, void **out)
+static __attribute__((noinline)) int alloc_slowly(struct ipcshare_arena *arena, size_t len,
+						  void **out)
 {
 	int err = alloc_check(arena, len, out);
 	struct ipcshare__stash *stash;
@@ -194,7 +195,8 @@ static __attribute__((noinline)) int alloc_slowly(struct ipcshare_arena *arena, 
 	size = ipcshare__size_for(arena->shift, len);
 	stash = ipcshare__stash_get(arena);
 	if (!stash || size >= stash->nbins) {
-		if (!ipcshare__depot_take(arena, ipcshare__arena_depot(arena, stash, size), &one, 1, &err))
+		if (!ipcshare__depot_take(arena, ipcshare__arena_depot(arena, stash, size), &one, 1,
+					  &err))
 			return err;
 		*out = hand_out(&one);
 		return 0;
@@ -240,12 +242,15 @@ int ipcshare_arena_alloc_many(struct ipcshare_arena *arena, size_t len, size_t n
 		return err;
 	if (n > PTRDIFF_MAX / len)
 		return ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "arena_alloc", "allocate less",
-				      "%zu times %zu bytes are more than the address space", n, len);
+				      "%zu times %zu bytes are more than the address space", n,
+				      len);
 	if (len > arena->most)
 		return own_many(arena, len, n, out);
 	size = ipcshare__size_for(arena->shift, len);
-	return ipcshare__depot_take_many(
-		arena, ipcshare__arena_depot(arena, ipcshare__stash_get(arena), size), out, n);
+	return ipcshare__depot_take_many(arena,
+					 ipcshare__arena_depot(arena, ipcshare__stash_get(arena),
+							       size),
+					 out, n);
 }
 
 /* ---- Free ---- */

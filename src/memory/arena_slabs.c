@@ -47,7 +47,8 @@ static int slab_add(struct ipcshare_arena *arena, struct ipcshare__region *regio
 	}
 	pthread_mutex_unlock(&arena->lock);
 	if (err)
-		return ipcshare__fail_errno(ENOMEM, "arena_alloc", "what is known of %u cells", ncells);
+		return ipcshare__fail_errno(ENOMEM, "arena_alloc", "what is known of %u cells",
+					    ncells);
 	*out = slab;
 	return 0;
 }
@@ -87,7 +88,8 @@ int ipcshare__arena_slab(struct ipcshare_arena *arena, const struct ipcshare__de
 			out);
 	if (err != IPCSHARE_ERR_NO_MEMORY || least == wanted)
 		return err;
-	err = slab_make(arena, least, depot->size, depot->cell, (uint32_t)(least / depot->cell), out);
+	err = slab_make(arena, least, depot->size, depot->cell, (uint32_t)(least / depot->cell),
+			out);
 	if (!err)
 		ipcshare__error_restore(&before);
 	return err;
@@ -143,7 +145,8 @@ static struct ipcshare__slab *slab_from(struct ipcshare_arena *arena, const char
 	return ipcshare__index_next(&arena->slabs, at, &range) ? range.what : NULL;
 }
 
-static struct ipcshare__slab *slab_next(struct ipcshare_arena *arena, const struct ipcshare__slab *slab)
+static struct ipcshare__slab *slab_next(struct ipcshare_arena *arena,
+					const struct ipcshare__slab *slab)
 {
 	return slab_from(arena, slab->base + slab->region->mem.length);
 }
@@ -153,7 +156,8 @@ int ipcshare__arena_slabs_begin(struct ipcshare_arena *arena, const char *stage)
 	struct ipcshare__slab *slab, *used;
 	int err = 0;
 
-	for (slab = slab_from(arena, NULL); slab && !err; slab = err ? slab : slab_next(arena, slab))
+	for (slab = slab_from(arena, NULL); slab && !err;
+	     slab = err ? slab : slab_next(arena, slab))
 		err = ipcshare__region_free_begin(arena->ctx, slab->region, stage);
 	used = slab;
 	for (slab = slab_from(arena, NULL); slab != used; slab = slab_next(arena, slab))

@@ -88,7 +88,10 @@ static int backends_open(struct ipcshare_ctx *ctx, int device)
 {
 	const struct ipcshare__backend_ops *ops = ipcshare__backend_find(ctx->config.backend);
 	struct ipcshare__backend_args args = {
-		&ctx->config, ctx->broker, ctx->timeout_ms, device,
+		&ctx->config,
+		ctx->broker,
+		ctx->timeout_ms,
+		device,
 	};
 	int err;
 
@@ -119,8 +122,7 @@ static void backends_close(struct ipcshare_ctx *ctx)
 static int identity_load(struct ipcshare_ctx *ctx)
 {
 	int err = ipcshare__identity_self((enum ipcshare__identity_policy)ctx->config.identity,
-					  ipcshare__broker_endpoint(ctx->broker),
-					  &ctx->identity);
+					  ipcshare__broker_endpoint(ctx->broker), &ctx->identity);
 	uint32_t tgid;
 	int device;
 

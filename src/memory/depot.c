@@ -2,6 +2,7 @@
 #include "memory/depot.h"
 
 #include "base/error.h"
+#include "base/known.h"
 #include "memory/arena.h"
 #include "memory/sizes.h"
 
@@ -68,7 +69,8 @@ static void put(struct ipcshare__depot *d, struct ipcshare__slab *slab, const _A
 /* ---- Take ---- */
 
 /* An empty slab of another depot of the size. */
-static struct ipcshare__slab *take_over(struct ipcshare_arena *arena, const struct ipcshare__depot *d)
+static struct ipcshare__slab *take_over(struct ipcshare_arena *arena,
+					const struct ipcshare__depot *d)
 {
 	struct ipcshare__slab *slab = NULL;
 
@@ -84,7 +86,8 @@ static struct ipcshare__slab *take_over(struct ipcshare_arena *arena, const stru
 static int grow(struct ipcshare_arena *arena, struct ipcshare__depot *d)
 {
 	struct ipcshare__slab *slab;
-	size_t wanted = d->bytes; /* twice as much in all: so there are few slabs, however many cells */
+	/* twice as much in all: so there are few slabs, however many cells */
+	size_t wanted = d->bytes;
 	int err = 0;
 
 	if (d->growing) {
@@ -140,7 +143,8 @@ static bool take_run(struct ipcshare__depot *d, void **out, uint32_t n)
 }
 
 /* From a slab of their own: so nobody else breaks into the run. */
-static int take_new_run(struct ipcshare_arena *arena, struct ipcshare__depot *d, void **out, uint32_t n)
+static int take_new_run(struct ipcshare_arena *arena, struct ipcshare__depot *d, void **out,
+			uint32_t n)
 {
 	struct ipcshare__slab *slab;
 	size_t wanted;
@@ -167,7 +171,8 @@ static bool take_scattered(struct ipcshare__depot *d, void **out, size_t n)
 	enough = d->nfree >= n;
 	while (enough && n) {
 		struct ipcshare__slab *slab = d->first;
-		uint32_t got = ipcshare__slab_take(slab, cells, n < AT_ONCE ? (uint32_t)n : AT_ONCE);
+		uint32_t got = ipcshare__slab_take(slab, cells,
+						   n < AT_ONCE ? (uint32_t)n : AT_ONCE);
 
 		taken(d, slab, got);
 		n -= got;
@@ -212,7 +217,8 @@ static void leave(struct ipcshare__depot *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
-void ipcshare__depots_give(struct ipcshare_arena *arena, const struct ipcshare__cell *cells, size_t n)
+void ipcshare__depots_give(struct ipcshare_arena *arena, const struct ipcshare__cell *cells,
+			   size_t n)
 {
 	struct ipcshare__depot *d = NULL;
 
@@ -225,6 +231,7 @@ void ipcshare__depots_give(struct ipcshare_arena *arena, const struct ipcshare__
 			d = slab->depot;
 			pthread_mutex_lock(&d->lock);
 		}
+		ipcshare__known(d);
 		put(d, slab, cells[i].live);
 	}
 	if (d)

@@ -36,7 +36,8 @@ uint32_t ipcshare__depot_take(struct ipcshare_arena *arena, struct ipcshare__dep
 int ipcshare__depot_take_many(struct ipcshare_arena *arena, struct ipcshare__depot *depot,
 			      void **out, size_t n);
 /* Each to its own. */
-void ipcshare__depots_give(struct ipcshare_arena *arena, const struct ipcshare__cell *cells, size_t n);
+void ipcshare__depots_give(struct ipcshare_arena *arena, const struct ipcshare__cell *cells,
+			   size_t n);
 
 /*
  * Slabs of which no cell is used or kept by a thread, @most of them, as a list: each to be released, or

@@ -42,8 +42,7 @@ static struct ipcshare__region *withdraw_next(struct ipcshare_ctx *ctx, uintptr_
 	struct ipcshare__range range;
 
 	pthread_mutex_lock(&ctx->lock);
-	while (!found &&
-	       ipcshare__index_next(&ctx->regions.by_address, (void *)*from, &range) &&
+	while (!found && ipcshare__index_next(&ctx->regions.by_address, (void *)*from, &range) &&
 	       range.start < end) {
 		struct ipcshare__region *r = range.what;
 

@@ -81,8 +81,8 @@ int ipcshare__mappings_take(struct ipcshare_ctx *ctx, struct ipcshare__peer *pee
 	int used = 0;
 
 	if (region != IPCSHARE__REGION_ANY)
-		return region < peer->nslots
-			       ? slot_take_idle(ctx, peer, region, generation, taken) : 0;
+		return region < peer->nslots ? slot_take_idle(ctx, peer, region, generation, taken)
+					     : 0;
 	for (uint32_t i = 0; i < peer->nslots; i++)
 		used |= slot_take_idle(ctx, peer, i, 0, taken);
 	return used;
@@ -266,8 +266,8 @@ static void import_local(struct ipcshare__peer *peer, struct ipcshare__import *i
 }
 
 /* Whatever the backend makes of an owner that has ended, it is that. */
-static void owner_look(const struct ipcshare__peer *peer, struct ipcshare__import *imports, size_t n,
-		       struct ipcshare_error *first)
+static void owner_look(const struct ipcshare__peer *peer, struct ipcshare__import *imports,
+		       size_t n, struct ipcshare_error *first)
 {
 	if (!ipcshare__pidfd_ended(peer->owner.pidfd))
 		return;

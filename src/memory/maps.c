@@ -10,8 +10,8 @@ static struct ipcshare__name name_of(uint64_t endpoint, uint32_t region, uint32_
 				     enum ipcshare__access access)
 {
 	_Static_assert(IPCSHARE__REGION_MAX <= 1u << 30, "a region id and an access are 32 bits");
-	return (struct ipcshare__name){ endpoint,
-					(uint64_t)generation << 32 | region << 2 | (uint32_t)access };
+	return (struct ipcshare__name){ endpoint, (uint64_t)generation << 32 | region << 2 |
+							  (uint32_t)access };
 }
 
 /* What is mapped of this process is there once, for either access. */
@@ -132,8 +132,8 @@ bool ipcshare__maps_remove(struct ipcshare_ctx *ctx, const void *address,
 
 /* ---- Find again ---- */
 
-bool ipcshare__maps_find(struct ipcshare_ctx *ctx, uint64_t endpoint, const struct ipcshare__want *w,
-			 void **base)
+bool ipcshare__maps_find(struct ipcshare_ctx *ctx, uint64_t endpoint,
+			 const struct ipcshare__want *w, void **base)
 {
 	struct ipcshare__name name = name_of(endpoint, w->region, w->generation, w->access);
 	struct ipcshare__directory *names = &ctx->imports.maps.by_name;

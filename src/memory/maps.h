@@ -34,8 +34,8 @@ bool ipcshare__maps_remove(struct ipcshare_ctx *ctx, const void *address,
  * Where the region that @want names is, without a lock and without a hold: as long as the caller has
  * a map of it. false: it isn't among the maps.
  */
-bool ipcshare__maps_find(struct ipcshare_ctx *ctx, uint64_t endpoint, const struct ipcshare__want *want,
-			 void **base);
+bool ipcshare__maps_find(struct ipcshare_ctx *ctx, uint64_t endpoint,
+			 const struct ipcshare__want *want, void **base);
 
 /* Its owner has ended it: nobody finds it by name. Locked. */
 void ipcshare__maps_hide(struct ipcshare__maps *maps, const struct ipcshare__mapping *mapping);

@@ -22,10 +22,11 @@ static int peer_expect(const struct ipcshare__caller *owner, const struct ipcsha
 {
 	if (!id || ipcshare__caller_is(owner, id))
 		return 0;
-	return ipcshare__fail(IPCSHARE_ERR_UNREACHABLE, stage,
-			      "without SO_PEERPIDFD (Linux 6.9) all ranks need one pid namespace, and to see "
-			      "each other in /proc: with IPCSHARE_HARDEN=1 not where it has hidepid=",
-			      "process %u is not who answers at its broker's address", id->tgid);
+	return ipcshare__fail(
+		IPCSHARE_ERR_UNREACHABLE, stage,
+		"without SO_PEERPIDFD (Linux 6.9) all ranks need one pid namespace, and to see "
+		"each other in /proc: with IPCSHARE_HARDEN=1 not where it has hidepid=",
+		"process %u is not who answers at its broker's address", id->tgid);
 }
 
 /* Connect to the peer's broker: who is it, in the kernel's words? */

@@ -15,20 +15,22 @@ static int publish_export(struct ipcshare_ctx *ctx, struct ipcshare__region *r, 
 	int err;
 
 	if (r->exported && r->open && !open && !(flags & IPCSHARE__OPEN_OR_NOT))
-		return ipcshare__fail(IPCSHARE_ERR_OPEN_EXPORT, "export",
-				      "pass IPCSHARE_SHARE_OPEN again, or use another allocation",
-				      "the allocation was exported without a whitelist before, which "
-				      "can't be undone");
+		return ipcshare__fail(
+			IPCSHARE_ERR_OPEN_EXPORT, "export",
+			"pass IPCSHARE_SHARE_OPEN again, or use another allocation",
+			"the allocation was exported without a whitelist before, which "
+			"can't be undone");
 	if (r->exported && !r->open && open)
-		return ipcshare__fail(IPCSHARE_ERR_OPEN_EXPORT, "export",
-				      "pass IPCSHARE_SHARE_OPEN when it is first shared, or use another "
-				      "allocation",
-				      "the allocation was exported with a whitelist before, which can't "
-				      "be undone");
+		return ipcshare__fail(
+			IPCSHARE_ERR_OPEN_EXPORT, "export",
+			"pass IPCSHARE_SHARE_OPEN when it is first shared, or use another "
+			"allocation",
+			"the allocation was exported with a whitelist before, which can't "
+			"be undone");
 	if (r->exported)
 		return 0;
-	err = ctx->backend->ops->export_key(ctx->backend, &r->mem,
-					    open ? IPCSHARE__EXPORT_OPEN : 0, r->key);
+	err = ctx->backend->ops->export_key(ctx->backend, &r->mem, open ? IPCSHARE__EXPORT_OPEN : 0,
+					    r->key);
 	if (err)
 		return err;
 	ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_EXPORT, 1, start);
@@ -76,8 +78,8 @@ static uint64_t allow_calls(const struct ipcshare_ctx *ctx, size_t n)
 static int publish_allow(struct ipcshare_ctx *ctx, struct ipcshare__region *r, unsigned flags,
 			 const struct ipcshare__identity *ids, size_t n)
 {
-	enum ipcshare__access access =
-		flags & IPCSHARE_READ_ONLY ? IPCSHARE__READ_ONLY : IPCSHARE__READ_WRITE;
+	enum ipcshare__access access = flags & IPCSHARE_READ_ONLY ? IPCSHARE__READ_ONLY
+								  : IPCSHARE__READ_WRITE;
 	struct ipcshare__identity *missing = malloc((n + 1) * sizeof(*missing));
 	struct ipcshare__told *told = realloc(r->told, (r->ntold + n + 1) * sizeof(*told));
 	uint64_t start = ipcshare__now_ns();

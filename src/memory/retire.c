@@ -86,7 +86,9 @@ int ipcshare__retire(struct ipcshare_ctx *ctx, uint64_t endpoint, uint32_t regio
 		     uint32_t generation)
 {
 	struct ipcshare__broker_retire question = {
-		.owner = ctx->identity.endpoint, .region = region, .generation = generation,
+		.owner = ctx->identity.endpoint,
+		.region = region,
+		.generation = generation,
 	};
 	uint64_t deadline = ipcshare__now_ns() + ctx->timeout_ms * (uint64_t)1000000u;
 	struct ipcshare_error before = *ipcshare_last_error();

@@ -14,7 +14,8 @@
 static inline uint32_t ipcshare__size_for(unsigned shift, size_t len)
 {
 	uint64_t last = (len - 1) >> shift; /* units but one */
-	unsigned up = 61u - (unsigned)__builtin_clzll(last | 4); /* bits below the three that count */
+	/* bits below the three that count */
+	unsigned up = 61u - (unsigned)__builtin_clzll(last | 4);
 
 	return 4 * up + (uint32_t)(last >> up);
 }

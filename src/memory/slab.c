@@ -25,7 +25,8 @@ static size_t head_bytes(unsigned room)
 struct ipcshare__slab *ipcshare__slab_new(uint32_t ncells)
 {
 	unsigned room = ipcshare__slab_room(ncells);
-	struct ipcshare__slab *slab = aligned_alloc(LINE, head_bytes(room) + ((size_t)LINE << room));
+	struct ipcshare__slab *slab = aligned_alloc(LINE,
+						    head_bytes(room) + ((size_t)LINE << room));
 
 	if (!slab)
 		return NULL;

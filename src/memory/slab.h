@@ -34,11 +34,13 @@ struct ipcshare__slab {
 	uint32_t ncells;
 	uint32_t size; /* its number, or IPCSHARE__SIZE_OWN */
 	_Atomic uint8_t *live;
-	struct ipcshare__depot *depot; /* its home, but for SIZE_OWN: another one only while all is free */
+	/* its home, but for SIZE_OWN: another one only while all is free */
+	struct ipcshare__depot *depot;
 	/* The depot's lock is held. */
 	uint32_t nfree;
 	uint32_t from; /* the words before it have no free cell */
-	struct ipcshare__slab *next, *prev; /* of the depot's with free cells; or of the arena's spare */
+	/* of the depot's with free cells; or of the arena's spare */
+	struct ipcshare__slab *next, *prev;
 	struct ipcshare__region *region;
 	unsigned room; /* log2 of the words it has */
 	uint64_t free[];
@@ -58,10 +60,12 @@ void ipcshare__slab_set(struct ipcshare__slab *slab, struct ipcshare__region *re
  * if that is nothing. Exact as offsets and cells are below 2^32; of a single cell, which may be longer,
  * only the offset 0 gives less than 1.
  */
-static inline _Atomic uint8_t *ipcshare__slab_live(const struct ipcshare__slab *slab, const void *ptr)
+static inline _Atomic uint8_t *ipcshare__slab_live(const struct ipcshare__slab *slab,
+						   const void *ptr)
 {
-	__extension__ unsigned __int128 product =
-		(unsigned __int128)(size_t)((const char *)ptr - slab->base) * slab->inverse;
+	__extension__ unsigned __int128 product = (unsigned __int128)(size_t)((const char *)ptr -
+									      slab->base) *
+						  slab->inverse;
 	uint64_t i = (uint64_t)(product >> 64);
 
 	return i < slab->ncells && (uint64_t)product < slab->inverse ? &slab->live[i] : NULL;

@@ -38,8 +38,8 @@ static size_t bytes_of(const struct ipcshare_arena *arena)
 
 /* ---- Fill and drain ---- */
 
-bool ipcshare__stash_fill(struct ipcshare_arena *arena, struct ipcshare__stash *stash, uint32_t size,
-			  int *err)
+bool ipcshare__stash_fill(struct ipcshare_arena *arena, struct ipcshare__stash *stash,
+			  uint32_t size, int *err)
 {
 	struct ipcshare__depot *depot = &stash->depots[size];
 	uint32_t n = ipcshare__depot_take(arena, depot, stash->cells[size],
@@ -63,7 +63,8 @@ static void drain(struct ipcshare_arena *arena, struct ipcshare__stash *stash, u
 	ipcshare__stash_set_count(stash, size, n - go);
 }
 
-void ipcshare__stash_drain(struct ipcshare_arena *arena, struct ipcshare__stash *stash, uint32_t size)
+void ipcshare__stash_drain(struct ipcshare_arena *arena, struct ipcshare__stash *stash,
+			   uint32_t size)
 {
 	uint32_t capacity = capacity_for(stash->depots[size].cell);
 	int recalled = !atomic_load_explicit(&stash->bins[size].capacity, memory_order_relaxed);

@@ -64,7 +64,8 @@ static inline uint32_t ipcshare__stash_count(const struct ipcshare__stash *stash
 	return atomic_load_explicit(&stash->bins[size].n, memory_order_relaxed);
 }
 
-static inline void ipcshare__stash_set_count(struct ipcshare__stash *stash, uint32_t size, uint32_t n)
+static inline void ipcshare__stash_set_count(struct ipcshare__stash *stash, uint32_t size,
+					     uint32_t n)
 {
 	atomic_store_explicit(&stash->bins[size].n, n, memory_order_relaxed);
 }
@@ -76,7 +77,8 @@ static inline bool ipcshare__stash_has_room(const struct ipcshare__stash *stash,
 }
 
 /* The last one in; there must be one. */
-static inline struct ipcshare__cell *ipcshare__stash_pop(struct ipcshare__stash *stash, uint32_t size)
+static inline struct ipcshare__cell *ipcshare__stash_pop(struct ipcshare__stash *stash,
+							 uint32_t size)
 {
 	uint32_t n = ipcshare__stash_count(stash, size) - 1;
 
@@ -98,10 +100,11 @@ static inline void ipcshare__stash_push(struct ipcshare__stash *stash, uint32_t 
 struct ipcshare__stash *ipcshare__stash_get(struct ipcshare_arena *arena);
 
 /* Cells into an empty bin; *@err if there is none, and false. */
-bool ipcshare__stash_fill(struct ipcshare_arena *arena, struct ipcshare__stash *stash, uint32_t size,
-			  int *err);
+bool ipcshare__stash_fill(struct ipcshare_arena *arena, struct ipcshare__stash *stash,
+			  uint32_t size, int *err);
 /* Make room in a full one. */
-void ipcshare__stash_drain(struct ipcshare_arena *arena, struct ipcshare__stash *stash, uint32_t size);
+void ipcshare__stash_drain(struct ipcshare_arena *arena, struct ipcshare__stash *stash,
+			   uint32_t size);
 /* All of this thread's cells go back now, those of others with the next that they free. */
 void ipcshare__stashes_recall(struct ipcshare_arena *arena);
 /* Free cells of one size in all stashes; the arena's lock is held. */

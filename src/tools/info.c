@@ -112,7 +112,7 @@ void info_settings(struct info *info)
 
 static void gather_backends(struct info *info)
 {
-	for (int i = 0; ipcshare__backends[i] && i < INFO_BACKENDS_MAX; i++) {
+	for (int i = 0; i < INFO_BACKENDS_MAX && ipcshare__backends[i]; i++) {
 		const struct ipcshare__backend_ops *ops = ipcshare__backends[i];
 		struct info_backend *b = &info->backends[info->nbackends++];
 

@@ -6,7 +6,12 @@
 
 #include "tools/info.h"
 
-enum { FINE, NOT_USABLE, BAD_USAGE, NOT_WRITTEN }; /* exit statuses, as in the man page */
+enum {
+	FINE,
+	NOT_USABLE,
+	BAD_USAGE,
+	NOT_WRITTEN
+}; /* exit statuses, as in the man page */
 
 /* What to show. MACHINE is the default. */
 enum show {

@@ -224,8 +224,9 @@ static void links(const struct ascend_report *r)
 			number("to", b);
 			string("link", r->links[a][b].name);
 			begin("can_access");
-			printf(r->links[a][b].can < 0 ? "null" :
-			       r->links[a][b].can ? "true" : "false");
+			printf(r->links[a][b].can < 0 ? "null"
+			       : r->links[a][b].can   ? "true"
+						      : "false");
 			close_with('}');
 		}
 	close_with(']');

@@ -178,8 +178,8 @@ static void show_unknown(const struct info *info)
 
 	for (size_t i = 0; i < info->nunknown; i++) {
 		const struct info_unknown *u = &info->unknown[i];
-		size_t used = (size_t)snprintf(text, sizeof(text),
-					       "warning: %s is no setting", u->name);
+		size_t used = (size_t)snprintf(text, sizeof(text), "warning: %s is no setting",
+					       u->name);
 
 		if (u->nearest)
 			snprintf(text + used, sizeof(text) - used, "; do you mean %s?", u->nearest);

@@ -64,15 +64,17 @@ static int load(const char *path)
 	const char *missing;
 
 	if (!library)
-		return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, "probe",
-				      "install CANN and source its set_env.sh, or name the library in "
-				      "IPCSHARE_ACL_LIB",
-				      "no Ascend runtime: %s", why);
+		return ipcshare__fail(
+			IPCSHARE_ERR_NO_BACKEND, "probe",
+			"install CANN and source its set_env.sh, or name the library in "
+			"IPCSHARE_ACL_LIB",
+			"no Ascend runtime: %s", why);
 	missing = resolve_all(library, &acl);
 	if (missing) {
 		dlclose(library);
-		return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, "probe", "it needs CANN 8.5 or newer",
-				      "the Ascend runtime lacks %s", missing);
+		return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, "probe",
+				      "it needs CANN 8.5 or newer", "the Ascend runtime lacks %s",
+				      missing);
 	}
 	loaded = acl;
 	return 0;

@@ -17,7 +17,9 @@
 #define ACL_HUGE_PAGE ((size_t)2 << 20)
 #define ACL_HUGE_FROM ((size_t)1 << 20) /* above it HUGE_FIRST takes huge pages */
 
-enum acl_malloc_policy { ACL_MEM_MALLOC_HUGE_FIRST = 0 };
+enum acl_malloc_policy {
+	ACL_MEM_MALLOC_HUGE_FIRST = 0
+};
 enum acl_memcpy_kind {
 	ACL_MEMCPY_HOST_TO_DEVICE = 1,
 	ACL_MEMCPY_DEVICE_TO_HOST = 2,
@@ -36,9 +38,17 @@ enum acl_topo { /* bits of aclrtGetDevicesTopo */
 	ACL_TOPO_SIO = 0x20,
 	ACL_TOPO_HCCS_SW = 0x40,
 };
-enum acl_dev_attr { ACL_DEV_ATTR_PHY_CHIP_ID = 402 };
-enum acl_notify_flag { ACL_NOTIFY_IMPORT_PEER_ACCESS = 2 }; /* another value than for memory */
-enum acl_reduce { ACL_REDUCE_SUM = 10, ACL_REDUCE_MAX = 11, ACL_REDUCE_MIN = 12 };
+enum acl_dev_attr {
+	ACL_DEV_ATTR_PHY_CHIP_ID = 402
+};
+enum acl_notify_flag {
+	ACL_NOTIFY_IMPORT_PEER_ACCESS = 2
+}; /* another value than for memory */
+enum acl_reduce {
+	ACL_REDUCE_SUM = 10,
+	ACL_REDUCE_MAX = 11,
+	ACL_REDUCE_MIN = 12
+};
 enum acl_type {
 	ACL_FLOAT = 0,
 	ACL_FLOAT16 = 1,
@@ -48,9 +58,16 @@ enum acl_type {
 	ACL_BF16 = 27,
 };
 #define ACL_REDUCE_MOST ((size_t)4 << 30) /* bytes of a sum in one call */
-enum acl_capture_mode { ACL_CAPTURE_RELAXED = 2 };
-enum acl_capture_status { ACL_CAPTURE_NONE = 0 };
-enum acl_location { ACL_LOCATION_DEVICE = 1, ACL_LOCATION_MANAGED = 3 };
+enum acl_capture_mode {
+	ACL_CAPTURE_RELAXED = 2
+};
+enum acl_capture_status {
+	ACL_CAPTURE_NONE = 0
+};
+enum acl_location {
+	ACL_LOCATION_DEVICE = 1,
+	ACL_LOCATION_MANAGED = 3
+};
 #define ACL_2D_WIDTH ((size_t)5000000)
 #define ACL_2D_HEIGHT ((size_t)5242880)
 #define ACL_QUEUE 1500 /* of 2047 entries a stream may hold: more of them slow the sender down */
@@ -84,20 +101,20 @@ typedef void *acl_handle; /* context, stream, notify */
 #define ACL_CALLS(X)                                                                               \
 	X(1, aclInit, (const char *config))                                                        \
 	X(1, aclFinalize, (void))                                                                  \
-	X(0, aclFinalizeReference, (uint64_t *left))                                               \
+	X(0, aclFinalizeReference, (uint64_t * left))                                              \
 	X(1, aclrtSetDevice, (int32_t device))                                                     \
 	X(1, aclrtResetDevice, (int32_t device))                                                   \
-	X(1, aclrtGetDevice, (int32_t *device))                                                    \
-	X(1, aclrtGetDeviceCount, (uint32_t *count))                                               \
-	X(0, aclrtGetDeviceInfo, (uint32_t device, int32_t attr, int64_t *value))                  \
+	X(1, aclrtGetDevice, (int32_t * device))                                                   \
+	X(1, aclrtGetDeviceCount, (uint32_t * count))                                              \
+	X(0, aclrtGetDeviceInfo, (uint32_t device, int32_t attr, int64_t * value))                 \
 	X(1, aclrtSetCurrentContext, (acl_handle context))                                         \
 	X(1, aclrtGetCurrentContext, (acl_handle * context))                                       \
-	X(1, aclrtDeviceGetBareTgid, (int32_t *pid))                                               \
-	X(0, aclrtGetPhyDevIdByLogicDevId, (int32_t logic, int32_t *phy))                          \
-	X(0, aclrtGetLogicDevIdByPhyDevId, (int32_t phy, int32_t *logic))                          \
-	X(0, aclrtGetPhyDevIdByUserDevId, (int32_t user, int32_t *phy))                            \
-	X(0, aclrtGetUserDevIdByPhyDevId, (int32_t phy, int32_t *user))                            \
-	X(0, aclrtGetVersion, (int32_t *major, int32_t *minor, int32_t *patch))                    \
+	X(1, aclrtDeviceGetBareTgid, (int32_t * pid))                                              \
+	X(0, aclrtGetPhyDevIdByLogicDevId, (int32_t logic, int32_t * phy))                         \
+	X(0, aclrtGetLogicDevIdByPhyDevId, (int32_t phy, int32_t * logic))                         \
+	X(0, aclrtGetPhyDevIdByUserDevId, (int32_t user, int32_t * phy))                           \
+	X(0, aclrtGetUserDevIdByPhyDevId, (int32_t phy, int32_t * user))                           \
+	X(0, aclrtGetVersion, (int32_t * major, int32_t * minor, int32_t * patch))                 \
 	X(1, aclrtMallocAlign32, (void **ptr, size_t size, int32_t policy))                        \
 	X(1, aclrtFree, (void *ptr))                                                               \
 	X(1, aclrtMemset, (void *ptr, size_t max, int32_t value, size_t n))                        \
@@ -122,17 +139,16 @@ typedef void *acl_handle; /* context, stream, notify */
 	X(0, aclrtDestroyNotify, (acl_handle notify))                                              \
 	X(0, aclrtRecordNotify, (acl_handle notify, acl_handle stream))                            \
 	X(0, aclrtWaitAndResetNotify, (acl_handle notify, acl_handle stream, uint32_t timeout_s))  \
-	X(0, aclrtNotifyGetExportKey,                                                              \
-	  (acl_handle notify, char *key, size_t len, uint64_t flags))                              \
-	X(0, aclrtNotifySetImportPid, (acl_handle notify, int32_t *pids, size_t n))                \
+	X(0, aclrtNotifyGetExportKey, (acl_handle notify, char *key, size_t len, uint64_t flags))  \
+	X(0, aclrtNotifySetImportPid, (acl_handle notify, int32_t * pids, size_t n))               \
 	X(0, aclrtNotifyImportByKey, (acl_handle * notify, const char *key, uint64_t flags))       \
 	X(1, aclrtCreateStream, (acl_handle * stream))                                             \
 	X(1, aclrtDestroyStream, (acl_handle stream))                                              \
 	X(1, aclrtSynchronizeStream, (acl_handle stream))                                          \
 	X(1, aclrtDeviceCanAccessPeer, (int32_t * can, int32_t device, int32_t peer))              \
 	X(1, aclrtDeviceEnablePeerAccess, (int32_t peer, uint32_t flags))                          \
-	X(0, aclrtDevicePeerAccessStatus, (int32_t device, int32_t peer, int32_t *status))         \
-	X(0, aclrtGetDevicesTopo, (uint32_t device, uint32_t other, uint64_t *value))              \
+	X(0, aclrtDevicePeerAccessStatus, (int32_t device, int32_t peer, int32_t * status))        \
+	X(0, aclrtGetDevicesTopo, (uint32_t device, uint32_t other, uint64_t * value))             \
 	X(1, aclrtIpcMemGetExportKey,                                                              \
 	  (void *ptr, size_t size, char *key, size_t len, uint64_t flags))                         \
 	X(1, aclrtIpcMemSetImportPid, (const char *key, int32_t *pids, size_t n))                  \

@@ -26,7 +26,8 @@ static int tgid_load(struct ascend *a)
 	int code = a->device.acl->aclrtDeviceGetBareTgid(&pid);
 
 	if (code)
-		return ipcshare__acl_fail(a->device.acl, code, "open", "aclrtDeviceGetBareTgid", "");
+		return ipcshare__acl_fail(a->device.acl, code, "open", "aclrtDeviceGetBareTgid",
+					  "");
 	if (pid <= 0)
 		return ipcshare__fail(IPCSHARE_ERR_SYSTEM, "open",
 				      "is the driver's device node usable in this container?",

@@ -90,7 +90,8 @@ int ipcshare__ascend_stream_create(struct ipcshare__backend *be, struct ipcshare
 void ipcshare__ascend_stream_destroy(struct ipcshare__backend *be, struct ipcshare__stream *stream);
 int ipcshare__ascend_stream_synchronise(struct ipcshare__backend *be,
 					struct ipcshare__stream *stream);
-bool ipcshare__ascend_stream_captured(struct ipcshare__backend *be, struct ipcshare__stream *stream);
+bool ipcshare__ascend_stream_captured(struct ipcshare__backend *be,
+				      struct ipcshare__stream *stream);
 int ipcshare__ascend_notify_create(struct ipcshare__backend *be, struct ipcshare__notify **out);
 int ipcshare__ascend_notify_export(struct ipcshare__backend *be, struct ipcshare__notify *notify,
 				   char key[IPCSHARE__KEY_SIZE]);

@@ -59,8 +59,9 @@ int ipcshare__ascend_place(const struct ascend *a, const void *p, size_t n,
 			err = place_ask(a, p, place);
 		else
 			*place = (struct ascend_place){
-				.kind = spot.imported || spot.device != a->device.id ? ASCEND_FOREIGN
-										     : ASCEND_OWN,
+				.kind = spot.imported || spot.device != a->device.id
+						? ASCEND_FOREIGN
+						: ASCEND_OWN,
 				.exact = true,
 				.start = spot.start,
 				.end = spot.end,
@@ -81,8 +82,9 @@ static int sync_copy(struct ascend *a, void *dst, const void *src, size_t n, int
 	int code = a->device.acl->aclrtMemcpy(dst, n, src, n, kind);
 
 	return code ? ipcshare__acl_fail(a->device.acl, code, "copy", "aclrtMemcpy",
-					 code == ACL_CAPTURE_MODE ?
-						 "end the capture of this context first" : "")
+					 code == ACL_CAPTURE_MODE
+						 ? "end the capture of this context first"
+						 : "")
 		    : 0;
 }
 

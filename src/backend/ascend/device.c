@@ -65,8 +65,9 @@ static int device_check(const struct acl *acl, int device)
 	int code = acl->aclrtGetDeviceCount(&count);
 
 	if (code)
-		return ipcshare__acl_fail(acl, code, "open", "aclrtGetDeviceCount",
-					  "is the driver loaded, and are /dev/davinci* visible here?");
+		return ipcshare__acl_fail(
+			acl, code, "open", "aclrtGetDeviceCount",
+			"is the driver loaded, and are /dev/davinci* visible here?");
 	if (device >= 0 && (uint32_t)device < count && device < ASCEND_DEVICES)
 		return 0;
 	return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, "open",

@@ -89,11 +89,13 @@ void ipcshare__ascend_nodes(const char *dev, struct ipcshare__finding *out)
 	if (n.denied)
 		say(out, FAILED,
 		    "give the user read and write access to it: join the group that owns it "
-		    "(HwHiAiUser)", "%s/%s: %s", dev, n.which, strerrordesc_np(n.denied) ?: "?");
+		    "(HwHiAiUser)",
+		    "%s/%s: %s", dev, n.which, strerrordesc_np(n.denied) ?: "?");
 	else if (n.missing[0])
 		say(out, FAILED,
 		    "install the NPU driver; start the container with --device=FILE for each, or "
-		    "with Ascend Docker Runtime", "not in %s: %s", dev, n.missing);
+		    "with Ascend Docker Runtime",
+		    "not in %s: %s", dev, n.missing);
 	else
 		say(out, OK, "", "%d device%s and the driver's three", n.devices,
 		    n.devices == 1 ? "" : "s");
@@ -145,7 +147,10 @@ static int try_library(struct ascend_report *r, const char *path)
 /* The vendor's struct begins with the whole version; all of it is strings. */
 static void cann_version(const struct acl *acl, char *text)
 {
-	enum { NAME_CANN, ALL = CANN_VERSION + 4 * 64 + CANN_VERSION };
+	enum {
+		NAME_CANN,
+		ALL = CANN_VERSION + 4 * 64 + CANN_VERSION
+	};
 	void *by_name = find(acl, "aclsysGetVersionStr");
 	void *by_number = find(acl, "aclsysGetCANNVersion");
 	int (*get_str)(char *package, char *version);
@@ -265,7 +270,8 @@ static void try_tgid(struct ascend_report *r)
 	else
 		say(f, OK, "",
 		    "%d; getpid() says %d: a container with pids of its own, whitelists take the "
-		    "first", pid, getpid());
+		    "first",
+		    pid, getpid());
 }
 
 static const char *family(const char *soc)
@@ -349,7 +355,8 @@ static void try_visible(struct ascend_report *r)
 		say(f, FAILED, "unset it, or begin with a device that exists",
 		    "ASCEND_RT_VISIBLE_DEVICES=\"%.60s\": no device can be seen", list);
 	else if (named > r->ndevices)
-		say(f, LIMITED, "name devices that exist, in ascending order; any other hides what follows",
+		say(f, LIMITED,
+		    "name devices that exist, in ascending order; any other hides what follows",
 		    "ASCEND_RT_VISIBLE_DEVICES=%.60s: %d of these %d can be seen", list,
 		    r->ndevices, named);
 	else if (named == 1)
@@ -415,7 +422,7 @@ void ipcshare__ascend_examine(const struct ipcshare__config *config, struct asce
 
 void ipcshare__ascend_examined(struct ascend_report *report)
 {
-	int (*give_back)(uint64_t *left);
+	int (*give_back)(uint64_t * left);
 	uint64_t left;
 	void *symbol;
 

@@ -7,7 +7,9 @@
 #include "backend/ascend/device.h"
 #include "backend/ascend/doctor.h"
 
-enum { ACL_DEV_ATTR_IS_VIRTUAL = 501 };
+enum {
+	ACL_DEV_ATTR_IS_VIRTUAL = 501
+};
 
 /* say(finding, OK, remedy, format, ...) */
 #define say(f, verdict, ...) ipcshare__finding_set(f, IPCSHARE__VERDICT_##verdict, __VA_ARGS__)

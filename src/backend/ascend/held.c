@@ -44,7 +44,8 @@ static int spot_add(struct ascend_spot *spot, const char *stage)
 	if (!err)
 		return 0;
 	return ipcshare__fail(err, stage,
-			      err == IPCSHARE_ERR_BUSY ? "deregister memory before it is freed" : "",
+			      err == IPCSHARE_ERR_BUSY ? "deregister memory before it is freed"
+						       : "",
 			      err == IPCSHARE_ERR_BUSY ? "memory at %p is known already"
 						       : "no room for one more range at %p",
 			      start);
@@ -158,11 +159,12 @@ void ipcshare__exported_drop(struct ascend_exported *e)
 static int no_open_fail(void)
 {
 	no_open = true;
-	ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "export",
-		       "causes that are left: a driver that knows no export without a whitelist, or a "
-		       "virtual NPU; share it with a whitelist",
-		       "aclrtIpcMemGetExportKey returned %d (%s) without a whitelist",
-		       ACL_FEATURE_NOT_SUPPORT, ipcshare__acl_name(ACL_FEATURE_NOT_SUPPORT));
+	ipcshare__fail(
+		IPCSHARE_ERR_UNSUPPORTED, "export",
+		"causes that are left: a driver that knows no export without a whitelist, or a "
+		"virtual NPU; share it with a whitelist",
+		"aclrtIpcMemGetExportKey returned %d (%s) without a whitelist",
+		ACL_FEATURE_NOT_SUPPORT, ipcshare__acl_name(ACL_FEATURE_NOT_SUPPORT));
 	ipcshare__fail_code(ACL_FEATURE_NOT_SUPPORT);
 	return IPCSHARE_ERR_UNSUPPORTED;
 }
@@ -170,14 +172,16 @@ static int no_open_fail(void)
 static int export_fail(const struct acl *acl, int code)
 {
 	if (code == ACL_INVALID_HANDLE) {
-		ipcshare__acl_fail(acl, code, "export", "aclrtIpcMemGetExportKey",
-				   "a process can have 480000 exports and imports: share fewer, larger "
-				   "allocations");
+		ipcshare__acl_fail(
+			acl, code, "export", "aclrtIpcMemGetExportKey",
+			"a process can have 480000 exports and imports: share fewer, larger "
+			"allocations");
 		return ipcshare__fail_as(IPCSHARE_ERR_LIMIT);
 	}
-	return ipcshare__acl_fail(acl, code, "export", "aclrtIpcMemGetExportKey",
-				  "causes that are left: pages of 2 MiB that the memory does not begin, "
-				  "memory of VMM calls or of another device, read-only, or a virtual NPU");
+	return ipcshare__acl_fail(
+		acl, code, "export", "aclrtIpcMemGetExportKey",
+		"causes that are left: pages of 2 MiB that the memory does not begin, "
+		"memory of VMM calls or of another device, read-only, or a virtual NPU");
 }
 
 static int exported_open(const struct acl *acl, struct ascend_exported *e, bool open)
@@ -185,10 +189,11 @@ static int exported_open(const struct acl *acl, struct ascend_exported *e, bool 
 	int code;
 
 	if (e->exports && e->open != open)
-		return ipcshare__fail(IPCSHARE_ERR_OPEN_EXPORT, "export",
-				      "share all of an allocation with a whitelist, or none of it",
-				      "another buffer of this allocation was exported %s a whitelist",
-				      e->open ? "without" : "with");
+		return ipcshare__fail(
+			IPCSHARE_ERR_OPEN_EXPORT, "export",
+			"share all of an allocation with a whitelist, or none of it",
+			"another buffer of this allocation was exported %s a whitelist",
+			e->open ? "without" : "with");
 	if (!e->exports && open && no_open)
 		return no_open_fail();
 	if (e->exports++)
@@ -285,15 +290,17 @@ static int imported_hold(const struct acl *acl, int device, const char *key, siz
 	if (!im)
 		return imported_new(acl, device, key, length, flags, code, out);
 	if (im->spot.device != device)
-		return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "import",
-				      "use one device for all contexts of a process",
-				      "the driver maps a key on one device of a process: it is on %d, "
-				      "this context on %d",
-				      im->spot.device, device);
+		return ipcshare__fail(
+			IPCSHARE_ERR_UNSUPPORTED, "import",
+			"use one device for all contexts of a process",
+			"the driver maps a key on one device of a process: it is on %d, "
+			"this context on %d",
+			im->spot.device, device);
 	if (im->spot.end - im->spot.start != length)
-		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
-				      "the region is mapped with %zu bytes, its descriptor says %zu",
-				      (size_t)(im->spot.end - im->spot.start), length);
+		return ipcshare__fail(
+			IPCSHARE_ERR_PROTOCOL, "import", "",
+			"the region is mapped with %zu bytes, its descriptor says %zu",
+			(size_t)(im->spot.end - im->spot.start), length);
 	im->users++;
 	*out = im;
 	return 0;

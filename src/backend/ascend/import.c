@@ -23,9 +23,10 @@ static int import_fail(const struct acl *acl, const char *key, int code, uint64_
 	char hint[256], tail[9];
 
 	if (code == ACL_MEMORY_ALLOCATION && flags) {
-		ipcshare__acl_fail(acl, code, "import", "aclrtIpcMemImportByKey",
-				   "at most 32 processes may use one ordered pair of devices; or memory "
-				   "is short");
+		ipcshare__acl_fail(
+			acl, code, "import", "aclrtIpcMemImportByKey",
+			"at most 32 processes may use one ordered pair of devices; or memory "
+			"is short");
 		return ipcshare__fail_as(IPCSHARE_ERR_LIMIT);
 	}
 	if (code == ACL_PARAM_INVALID) { /* which it looks at before anything else */
@@ -36,10 +37,11 @@ static int import_fail(const struct acl *acl, const char *key, int code, uint64_
 	if (code == ACL_INVALID_DEVICEID)
 		return ipcshare__ascend_invisible(acl, code, "import", "aclrtIpcMemImportByKey");
 	key_tail(key, tail);
-	snprintf(hint, sizeof(hint),
-		 "key ..%s; causes that are left: the owner has freed it or ended, this process is not "
-		 "on its whitelist or was put there before it started%s",
-		 tail, flags ? ", no link between the devices" : "");
+	snprintf(
+		hint, sizeof(hint),
+		"key ..%s; causes that are left: the owner has freed it or ended, this process is not "
+		"on its whitelist or was put there before it started%s",
+		tail, flags ? ", no link between the devices" : "");
 	return ipcshare__acl_fail(acl, code, "import", "aclrtIpcMemImportByKey", hint);
 }
 
@@ -60,7 +62,8 @@ static int import_key(struct ascend *a, const struct ipcshare__import *im, bool 
 	if (flags && (code == ACL_FEATURE_NOT_SUPPORT ||
 		      (code == ACL_DRV_INTERNAL && im->device < 0 &&
 		       ipcshare__ascend_soc(acl->aclrtGetSocName()) == ASCEND_SOC_910C)))
-		err = ipcshare__imported_hold(acl, a->device.id, im->key, im->length, 0, &code, out);
+		err = ipcshare__imported_hold(acl, a->device.id, im->key, im->length, 0, &code,
+					      out);
 	return code ? import_fail(acl, im->key, code, flags) : err;
 }
 
@@ -71,8 +74,8 @@ static int import_one(struct ascend *a, struct ipcshare__import *im)
 	int err;
 
 	if (!memchr(im->key, '\0', sizeof(im->key)))
-		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "send all its bytes unchanged",
-				      "a key is malformed");
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import",
+				      "send all its bytes unchanged", "a key is malformed");
 	err = ipcshare__ascend_reach(&a->device, im->device, &complete);
 	if (!err)
 		err = import_key(a, im, complete, &imported);

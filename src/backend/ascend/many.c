@@ -7,6 +7,7 @@
 
 #include "backend/ascend/place.h"
 #include "base/error.h"
+#include "base/known.h"
 
 #define MOVES_PER_STREAM 64 /* fewer aren't worth waiting for one more stream */
 
@@ -139,6 +140,7 @@ int ipcshare__work_issue(struct ascend *a, struct ascend_lanes *l, const struct 
 {
 	int err = 0;
 
+	ipcshare__known(l->n != 0);
 	for (size_t i = 0; i < w->moves.n && !err; i++)
 		err = move_issue(a, l, i % l->n, &w->moves.list[i]);
 	return err;
@@ -184,11 +186,12 @@ int ipcshare__work_rest_on(struct ascend *a, const struct ascend_work *w, acl_ha
 	if (!w->nrest)
 		return 0;
 	if (ipcshare__ascend_captures(a->device.acl, stream))
-		return ipcshare__fail(IPCSHARE_ERR_UNSUPPORTED, "copy",
-				      "copy to and from the host before or after the capture",
-				      "%zu pieces have memory of the host at one end, and the stream "
-				      "is capturing",
-				      w->nrest);
+		return ipcshare__fail(
+			IPCSHARE_ERR_UNSUPPORTED, "copy",
+			"copy to and from the host before or after the capture",
+			"%zu pieces have memory of the host at one end, and the stream "
+			"is capturing",
+			w->nrest);
 	err = ipcshare__lane_wait(a, &l, 0);
 	return err ? err : ipcshare__work_rest(a, w);
 }

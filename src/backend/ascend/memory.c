@@ -179,12 +179,12 @@ static int extent_find(const struct acl *acl, void *base, size_t length, struct 
 				      "is it memory of aclrtMalloc() on this device?",
 				      "%p is no device memory", base);
 	}
-	if ((uintptr_t)start > (uintptr_t)base ||
-	    (uintptr_t)base - (uintptr_t)start > size ||
+	if ((uintptr_t)start > (uintptr_t)base || (uintptr_t)base - (uintptr_t)start > size ||
 	    length > size - ((uintptr_t)base - (uintptr_t)start))
-		return ipcshare__fail(IPCSHARE_ERR_RANGE, "register", "",
-				      "%zu bytes at %p run past the end of an allocation of %zu bytes",
-				      length, base, size);
+		return ipcshare__fail(
+			IPCSHARE_ERR_RANGE, "register", "",
+			"%zu bytes at %p run past the end of an allocation of %zu bytes", length,
+			base, size);
 	if (!page && (uintptr_t)start % ACL_PAGE)
 		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register",
 				      "register what aclrtMalloc() returned, from its first byte",
@@ -211,7 +211,8 @@ static int exposure_check(const struct ascend *a, const struct extent *x, const 
 	if (exposed && a->strict)
 		return ipcshare__fail(IPCSHARE_ERR_NOT_SHAREABLE, "register",
 				      "register whole pages, or unset IPCSHARE_ASCEND_STRICT",
-				      "%zu bytes beside the range would be visible to peers", exposed);
+				      "%zu bytes beside the range would be visible to peers",
+				      exposed);
 	if (exposed)
 		ipcshare__log(IPCSHARE__LOG_WARN,
 			      "register: %zu bytes beside %p are visible to peers", exposed, base);
@@ -309,9 +310,10 @@ static int allow_entered(struct ascend *a, const struct ascend_memory *m,
 			now = 0;
 		}
 	}
-	return code ? ipcshare__acl_fail(a->device.acl, code, "whitelist", "aclrtIpcMemSetImportPid",
-					 "causes that are left: more than 32768 entries, or the memory "
-					 "was freed behind our back")
+	return code ? ipcshare__acl_fail(
+			      a->device.acl, code, "whitelist", "aclrtIpcMemSetImportPid",
+			      "causes that are left: more than 32768 entries, or the memory "
+			      "was freed behind our back")
 		    : 0;
 }
 

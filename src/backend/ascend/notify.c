@@ -276,9 +276,10 @@ static int import_handle(struct ascend *a, const char *key, int device, acl_hand
 	ipcshare__ipc_unlock();
 	if (code == ACL_INVALID_DEVICEID)
 		return ipcshare__ascend_invisible(acl, code, "notify", "aclrtNotifyImportByKey");
-	return fail(a, code, "aclrtNotifyImportByKey",
-		    "causes that are left: its creator has destroyed it or ended, this process was not "
-		    "allowed or before it started, or 16 others hold it");
+	return fail(
+		a, code, "aclrtNotifyImportByKey",
+		"causes that are left: its creator has destroyed it or ended, this process was not "
+		"allowed or before it started, or 16 others hold it");
 }
 
 static int import_entered(struct ascend *a, const char *key, int device,
@@ -305,8 +306,8 @@ int ipcshare__ascend_notify_import(struct ipcshare__backend *be, const char key[
 	int err;
 
 	if (!memchr(key, '\0', IPCSHARE__KEY_SIZE))
-		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "notify", "send all its bytes unchanged",
-				      "a key is malformed");
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "notify",
+				      "send all its bytes unchanged", "a key is malformed");
 	err = notify_enter(a, &entry);
 	if (err)
 		return err;
@@ -348,8 +349,9 @@ int ipcshare__ascend_notify_wait(struct ipcshare__backend *be, struct ipcshare__
 	if (err)
 		return err;
 	err = fail(a,
-		   a->device.acl->aclrtWaitAndResetNotify(
-			   n->handle, ipcshare__ascend_stream(a, stream), timeout_s),
+		   a->device.acl->aclrtWaitAndResetNotify(n->handle,
+							  ipcshare__ascend_stream(a, stream),
+							  timeout_s),
 		   "aclrtWaitAndResetNotify", "is the stream one of this context?");
 	ipcshare__ascend_leave(&a->device, &entry);
 	return err;

@@ -74,8 +74,8 @@ static int unreachable(const struct ascend_device *d, int other)
 {
 	return ipcshare__fail(IPCSHARE_ERR_UNREACHABLE, "import",
 			      "use devices that are linked (npu-smi info -t topo)",
-			      "device %d can't reach device %d: CanAccessPeer says no, link %s", d->id,
-			      other, ipcshare__ascend_link(d->acl, d->id, other));
+			      "device %d can't reach device %d: CanAccessPeer says no, link %s",
+			      d->id, other, ipcshare__ascend_link(d->acl, d->id, other));
 }
 
 /* What became of it: a code of @call, or 0 with *@can 0 if there is no link. */

@@ -10,9 +10,9 @@
 static const int32_t *type_find(enum ipcshare_type type)
 {
 	static const int32_t types[][2] = {
-		{ IPCSHARE_INT8, ACL_INT8 },	{ IPCSHARE_INT16, ACL_INT16 },
-		{ IPCSHARE_INT32, ACL_INT32 },	{ IPCSHARE_FP16, ACL_FLOAT16 },
-		{ IPCSHARE_BF16, ACL_BF16 },	{ IPCSHARE_FP32, ACL_FLOAT },
+		{ IPCSHARE_INT8, ACL_INT8 },   { IPCSHARE_INT16, ACL_INT16 },
+		{ IPCSHARE_INT32, ACL_INT32 }, { IPCSHARE_FP16, ACL_FLOAT16 },
+		{ IPCSHARE_BF16, ACL_BF16 },   { IPCSHARE_FP32, ACL_FLOAT },
 	};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -23,9 +23,10 @@ static const int32_t *type_find(enum ipcshare_type type)
 
 static int32_t kind_of(enum ipcshare_op_kind op) /* 0: there is none */
 {
-	return op == IPCSHARE_OP_SUM ? ACL_REDUCE_SUM :
-	       op == IPCSHARE_OP_MAX ? ACL_REDUCE_MAX :
-	       op == IPCSHARE_OP_MIN ? ACL_REDUCE_MIN : 0;
+	return op == IPCSHARE_OP_SUM   ? ACL_REDUCE_SUM
+	       : op == IPCSHARE_OP_MAX ? ACL_REDUCE_MAX
+	       : op == IPCSHARE_OP_MIN ? ACL_REDUCE_MIN
+				       : 0;
 }
 
 bool ipcshare__ascend_reduces(const struct ipcshare__backend *be, enum ipcshare_type type,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backend/ascend/place.h"
 #include "base/error.h"
@@ -118,27 +119,27 @@ int ipcshare__work_make(struct ascend *a, const struct ipcshare__piece *pieces, 
 			struct ascend_work *out)
 {
 	struct ipcshare__run_limits limits = { ACL_2D_WIDTH, ACL_2D_HEIGHT };
-	struct ascend_work w = { .rest = malloc((n + 1) * sizeof(*w.rest)) };
+	struct ipcshare__piece *rest = malloc((n + 1) * sizeof(*rest));
+	struct ipcshare__moves moves = { .n = 0 };
 	size_t ndevice = 0;
 	int err;
 
-	if (!w.rest)
+	if (!rest)
 		return ipcshare__fail_errno(ENOMEM, "copy", "%zu pieces", n);
-	err = work_sort(a, pieces, n, w.rest, &ndevice);
+	err = work_sort(a, pieces, n, rest, &ndevice);
 	if (!err) {
 		if (a->no_2d || !a->device.acl->aclrtMemcpy2dAsync)
 			limits.height = 1;
-		err = ipcshare__moves_plan(w.rest, ndevice, limits, &w.moves);
+		err = ipcshare__moves_plan(rest, ndevice, limits, &moves);
 	}
 	if (!err)
-		err = moves_split(a, &w.moves, ndevice);
+		err = moves_split(a, &moves, ndevice);
 	if (err) {
-		ipcshare__work_free(&w);
+		free(moves.list);
+		free(rest);
 		return err;
 	}
-	w.nrest = n - ndevice;
-	for (size_t i = 0; i < w.nrest; i++)
-		w.rest[i] = w.rest[ndevice + i];
-	*out = w;
+	*out = (struct ascend_work){ moves, rest, n - ndevice };
+	memmove(rest, rest + ndevice, out->nrest * sizeof(*rest));
 	return 0;
 }

@@ -25,7 +25,8 @@
 struct client {
 	int socket;
 	uint64_t deadline_ns;
-	int keeps; /* its last request was a RETIRE: an owner that keeps the line, and can ask anew */
+	/* its last request was a RETIRE: an owner that keeps the line, and can ask anew */
+	int keeps;
 	int status; /* not 0: why we don't know who it is; the answer to whatever it asks */
 	struct ipcshare__caller caller;
 };
@@ -135,15 +136,16 @@ static int serve_retire(struct ipcshare__broker *b, struct client *c)
 			.status = b->retire(b->arg, &c->caller, r->owner, r->region, r->generation),
 		};
 	}
-	return send_answer(c, &b->out, sizeof(b->out.head) + n * sizeof(b->out.retired[0]), NULL,
-			   0) ? -1 : 0;
+	return send_answer(c, &b->out, sizeof(b->out.head) + n * sizeof(b->out.retired[0]), NULL, 0)
+		       ? -1
+		       : 0;
 }
 
 /* 0 if it is a whole, well-formed request. The layout comes first: the rest follows from it. */
 static int request_check(const struct message *in, size_t len)
 {
 	size_t entry = in->head.op == IPCSHARE__BROKER_GET ? sizeof(in->get[0])
-							    : sizeof(in->retire[0]);
+							   : sizeof(in->retire[0]);
 
 	if (len < sizeof(in->head) || in->head.magic != IPCSHARE__MAGIC_BROKER)
 		return IPCSHARE_ERR_PROTOCOL;
@@ -221,8 +223,8 @@ static size_t silent_keeper(const struct ipcshare__broker *b)
 	size_t found = CLIENTS;
 
 	for (size_t i = 0; i < b->nclients; i++)
-		if (b->clients[i].keeps && (found == CLIENTS || b->clients[i].deadline_ns <
-								 b->clients[found].deadline_ns))
+		if (b->clients[i].keeps &&
+		    (found == CLIENTS || b->clients[i].deadline_ns < b->clients[found].deadline_ns))
 			found = i;
 	return found;
 }
@@ -249,7 +251,8 @@ static void make_room(struct ipcshare__broker *b)
 static void client_accept(struct ipcshare__broker *b)
 {
 	struct client c = {
-		.deadline_ns = ipcshare__now_ns() + PATIENCE_NS, .caller = { .pidfd = -1 },
+		.deadline_ns = ipcshare__now_ns() + PATIENCE_NS,
+		.caller = { .pidfd = -1 },
 	};
 
 	if (b->nclients == CLIENTS)
@@ -389,7 +392,10 @@ int ipcshare__broker_offer(struct ipcshare__broker *b, int fd, uint64_t offset, 
 			   int open, struct ipcshare__offer **out)
 {
 	struct ipcshare__offer what = {
-		.fd = fd, .offset = offset, .length = length, .open = open,
+		.fd = fd,
+		.offset = offset,
+		.length = length,
+		.open = open,
 	};
 	int err;
 

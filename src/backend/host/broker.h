@@ -29,8 +29,8 @@ void ipcshare__broker_stop(struct ipcshare__broker *broker, int in_child);
 uint64_t ipcshare__broker_endpoint(const struct ipcshare__broker *broker);
 
 /* Put a memfd on offer. @open: for every process of this user, instead of those allowed. */
-int ipcshare__broker_offer(struct ipcshare__broker *broker, int fd, uint64_t offset, uint64_t length,
-			   int open, struct ipcshare__offer **out);
+int ipcshare__broker_offer(struct ipcshare__broker *broker, int fd, uint64_t offset,
+			   uint64_t length, int open, struct ipcshare__offer **out);
 const uint64_t *ipcshare__offer_secret(const struct ipcshare__offer *offer);
 int ipcshare__broker_allow(struct ipcshare__broker *broker, struct ipcshare__offer *offer,
 			   const struct ipcshare__identity *ids, size_t n,

@@ -69,8 +69,7 @@ static enum ipcshare__found not_tried(struct ipcshare__feature *f, const char *c
 /* Flags as the backend has them: where vm.memfd_noexec is 2, no others are accepted. */
 static int make_memfd(void)
 {
-	int fd = memfd_create("ipcshare-probe",
-			      MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	int fd = memfd_create("ipcshare-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create("ipcshare-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -273,7 +272,9 @@ static int send_fd(int sock, int fd)
 					       .cmsg_level = SOL_SOCKET,
 					       .cmsg_type = SCM_RIGHTS } };
 	struct iovec iov = { "", 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 
 	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
@@ -286,7 +287,9 @@ static int receive_fd(int sock)
 	union fd_message control;
 	char byte;
 	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *cm;
 	int fd;
@@ -324,9 +327,9 @@ static enum ipcshare__found try_peer_pidfd(struct ipcshare__feature *f, const in
 }
 
 /* Run @attempt on two sockets that are connected to each other. */
-static enum ipcshare__found
-on_pair(struct ipcshare__feature *f,
-	enum ipcshare__found (*attempt)(struct ipcshare__feature *, const int *))
+static enum ipcshare__found on_pair(struct ipcshare__feature *f,
+				    enum ipcshare__found (*attempt)(struct ipcshare__feature *,
+								    const int *))
 {
 	enum ipcshare__found found;
 	int pair[2];
@@ -409,6 +412,7 @@ static const struct {
 	struct ipcshare__feature about;
 	probe_fn *probe;
 } features[IPCSHARE__FEATURES] = {
+	/* clang-format off */
 	[IPCSHARE__FEATURE_MEMFD] = {
 		{ .name = "memfd_create", .since = "3.17",
 		  .use = "holds the memory; nothing is in /dev/shm",
@@ -470,6 +474,7 @@ static const struct {
 		  .use = "allocations of whole 2 MiB, as arenas make them",
 		  .without = "other pages do; as root, write a number to /proc/sys/vm/nr_hugepages" },
 		probe_hugetlb },
+	/* clang-format on */
 };
 
 void ipcshare__feature_probe(enum ipcshare__feature_id id, struct ipcshare__feature *out)

@@ -47,7 +47,8 @@ uint64_t ipcshare__machine_available(void)
 {
 	uint64_t kib;
 
-	return sum_lines("/proc/meminfo", "MemAvailable:", "SwapFree:", &kib) ? UINT64_MAX : kib << 10;
+	return sum_lines("/proc/meminfo", "MemAvailable:", "SwapFree:", &kib) ? UINT64_MAX
+									      : kib << 10;
 }
 
 static uint64_t swap_free(void)
@@ -67,10 +68,19 @@ static const struct version {
 	int swap_has_both; /* its swap files count memory and swap together */
 	const char *cache[2]; /* in memory.stat: what makes room when room is needed */
 } versions[] = {
-	{ "/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-	  "memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes", 1,
+	{ "/memory",
+	  "memory.limit_in_bytes",
+	  "memory.usage_in_bytes",
+	  "memory.memsw.limit_in_bytes",
+	  "memory.memsw.usage_in_bytes",
+	  1,
 	  { "total_inactive_file", "total_active_file" } },
-	{ "", "memory.max", "memory.current", "memory.swap.max", "memory.swap.current", 0,
+	{ "",
+	  "memory.max",
+	  "memory.current",
+	  "memory.swap.max",
+	  "memory.swap.current",
+	  0,
 	  { "inactive_file", "active_file" } },
 };
 

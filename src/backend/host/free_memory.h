@@ -23,6 +23,7 @@ uint64_t ipcshare__machine_available(void);
  * @list: /proc/self/cgroup, which names our cgroups; @root: /sys/fs/cgroup. Version 1 and 2.
  * -1 if @list can't be read.
  */
-int ipcshare__cgroup_memory(const char *list, const char *root, struct ipcshare__cgroup_memory *out);
+int ipcshare__cgroup_memory(const char *list, const char *root,
+			    struct ipcshare__cgroup_memory *out);
 
 #endif

@@ -38,8 +38,8 @@ static int host_probe(const struct ipcshare__config *config)
 	if (err == EMFILE || err == ENFILE || err == ENOMEM) /* that is not the kernel's lack */
 		return ipcshare__fail_errno(err, "probe", "memfd_create");
 	return ipcshare__fail(IPCSHARE_ERR_NO_BACKEND, "probe",
-			      "a seccomp filter may forbid memfd_create",
-			      "memfd_create: %s", strerrordesc_np(err));
+			      "a seccomp filter may forbid memfd_create", "memfd_create: %s",
+			      strerrordesc_np(err));
 }
 
 static int host_open(const struct ipcshare__backend_args *args, struct ipcshare__backend **out)
@@ -89,7 +89,11 @@ static int memory_new(struct ipcshare__memory *out, void *base, size_t length,
 	}
 	m->memfd = *memfd;
 	*out = (struct ipcshare__memory){
-		.base = base, .length = length, .start = base, .span = length, .priv = m,
+		.base = base,
+		.length = length,
+		.start = base,
+		.span = length,
+		.priv = m,
 	};
 	return 0;
 }
@@ -167,7 +171,8 @@ static int host_allow(struct ipcshare__backend *be, struct ipcshare__memory *mem
 	return ipcshare__broker_allow(((struct host *)be)->broker, m->offer, ids, n, access);
 }
 
-static void host_pause_export(struct ipcshare__backend *be, struct ipcshare__memory *mem, int paused)
+static void host_pause_export(struct ipcshare__backend *be, struct ipcshare__memory *mem,
+			      int paused)
 {
 	struct host_memory *m = mem->priv;
 
@@ -211,8 +216,8 @@ static int import_one(struct ipcshare__import *im, const struct ipcshare__host_k
 		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "",
 				      "the region has %ju bytes, its descriptor says %ju",
 				      (uintmax_t)got->length, (uintmax_t)im->length);
-	return ipcshare__memfd_map(fd, key->inode, got->offset, got->length, im->access, &im->out.base,
-				   &im->out.mapped);
+	return ipcshare__memfd_map(fd, key->inode, got->offset, got->length, im->access,
+				   &im->out.base, &im->out.mapped);
 }
 
 /* Each failure overwrites the last error; the caller is to see the first. */
@@ -224,8 +229,8 @@ static void note_first(struct ipcshare_error *first, int status)
 
 /* Up to IPCSHARE__BROKER_BATCH keys, all well-formed, over one line; not 0 if that has failed. */
 static int import_batch(struct ipcshare__line *line, struct ipcshare__import **batch,
-			 const struct ipcshare__host_key *keys, size_t n,
-			 struct ipcshare_error *first)
+			const struct ipcshare__host_key *keys, size_t n,
+			struct ipcshare_error *first)
 {
 	struct ipcshare__broker_get get[IPCSHARE__BROKER_BATCH] = { 0 };
 	struct ipcshare__broker_got got[IPCSHARE__BROKER_BATCH];
@@ -249,8 +254,8 @@ static int parse_key(struct ipcshare__import *im, uint64_t endpoint, struct ipcs
 {
 	if (!memchr(im->key, '\0', sizeof(im->key)) ||
 	    ipcshare__unhex(im->key, key, sizeof(*key)) || key->endpoint != endpoint)
-		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import", "send all its bytes unchanged",
-				      "a key is malformed");
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "import",
+				      "send all its bytes unchanged", "a key is malformed");
 	return 0;
 }
 

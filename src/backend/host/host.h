@@ -17,7 +17,8 @@ void ipcshare__host_plan_free(struct ipcshare__backend *be, struct ipcshare__pla
 /* notify.c */
 int ipcshare__host_stream_create(struct ipcshare__backend *be, struct ipcshare__stream **out);
 void ipcshare__host_stream_destroy(struct ipcshare__backend *be, struct ipcshare__stream *stream);
-int ipcshare__host_stream_synchronise(struct ipcshare__backend *be, struct ipcshare__stream *stream);
+int ipcshare__host_stream_synchronise(struct ipcshare__backend *be,
+				      struct ipcshare__stream *stream);
 bool ipcshare__host_stream_captured(struct ipcshare__backend *be, struct ipcshare__stream *stream);
 int ipcshare__host_notify_create(struct ipcshare__backend *be, struct ipcshare__notify **out);
 int ipcshare__host_notify_export(struct ipcshare__backend *be, struct ipcshare__notify *notify,

@@ -161,6 +161,7 @@ static const struct {
 	struct ipcshare__limit about;
 	void (*read)(struct ipcshare__limit *l);
 } limits[IPCSHARE__LIMITS] = {
+	/* clang-format off */
 	[IPCSHARE__LIMIT_FILES] = {
 		{ .name = "RLIMIT_NOFILE", .unit = "",
 		  .bounds = "allocations: one descriptor each" },
@@ -193,6 +194,7 @@ static const struct {
 		{ .name = "pid namespace", .unit = "",
 		  .bounds = "where peers' process ids are valid" },
 		read_pid_namespace },
+	/* clang-format on */
 };
 
 void ipcshare__limit_read(enum ipcshare__limit_id id, struct ipcshare__limit *out)

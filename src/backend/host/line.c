@@ -14,7 +14,8 @@
 #include "base/error.h"
 #include "base/point.h"
 
-#define DYING_MS 1000 /* at most between the two signs of a process's end, where others have its core */
+/* at most between the two signs of a process's end, where others have its core */
+#define DYING_MS 1000
 
 static int ms_left(uint64_t deadline_ns)
 {
@@ -219,7 +220,8 @@ static int reply_check(const struct ipcshare__line *line, const struct ipcshare_
 	if (reply->status)
 		return ipcshare__fail(peer_status(reply->status), stage,
 				      peer_status(reply->status) == IPCSHARE_ERR_LIMIT
-				      ? "raise the limit on open files there (ulimit -n)" : "",
+					      ? "raise the limit on open files there (ulimit -n)"
+					      : "",
 				      "process %d refuses: %s", line->owner.pid,
 				      ipcshare_strerror(peer_status(reply->status)));
 	return 0;
@@ -246,11 +248,14 @@ static int exchange(struct ipcshare__line *line, uint16_t op, const void *entrie
 		char bytes[CMSG_SPACE(IPCSHARE__BROKER_BATCH * sizeof(int))];
 	} control;
 	struct iovec iov[2] = {
-		{ &reply, sizeof(reply) }, { answers->entries, n * answers->size },
+		{ &reply, sizeof(reply) },
+		{ answers->entries, n * answers->size },
 	};
 	struct msghdr msg = {
-		.msg_iov = iov, .msg_iovlen = 2,
-		.msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
+		.msg_iov = iov,
+		.msg_iovlen = 2,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
 	};
 	ssize_t len;
 	int err;
@@ -282,8 +287,8 @@ static int exchange(struct ipcshare__line *line, uint16_t op, const void *entrie
 				     "no descriptor left for what process %d sent",
 				     line->owner.pid);
 	if (err)
-		close_all(answers->fds, answers->nfds < answers->max_fds ? answers->nfds
-									  : answers->max_fds);
+		close_all(answers->fds,
+			  answers->nfds < answers->max_fds ? answers->nfds : answers->max_fds);
 	return err;
 }
 

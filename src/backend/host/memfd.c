@@ -19,6 +19,7 @@
 #include "backend/host/free_memory.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/known.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x8u /* Linux 6.3 */
@@ -70,9 +71,10 @@ static int check_memory(size_t length)
 				  "free memory, or allocate less on each rank");
 	ipcshare__cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup", &cgroup);
 	if (length > cgroup.available || CHECK_FROM > cgroup.available - length)
-		return too_little(length, "the memory cgroup of the process", cgroup.available,
-				  "raise the memory limit of the job or container, or allocate less on "
-				  "each rank");
+		return too_little(
+			length, "the memory cgroup of the process", cgroup.available,
+			"raise the memory limit of the job or container, or allocate less on "
+			"each rank");
 	atomic_store(&unseen, 0);
 	return 0;
 }
@@ -105,12 +107,14 @@ static int reserve(int fd, uint64_t offset, size_t length, uint64_t has)
 	if (err)
 		return err;
 	err = fill(fd, offset, length);
-	return err ? ipcshare__fail_errno(err, "alloc", "reserving %zu bytes of a memfd", length) : 0;
+	return err ? ipcshare__fail_errno(err, "alloc", "reserving %zu bytes of a memfd", length)
+		   : 0;
 }
 
 static int create(unsigned flags)
 {
-	int fd = memfd_create("ipcshare", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | flags);
+	int fd = memfd_create("ipcshare",
+			      MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | flags);
 
 	if (fd < 0 && errno == EINVAL) /* Linux before 6.3 */
 		fd = memfd_create("ipcshare", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
@@ -162,7 +166,8 @@ int ipcshare__memfd_make(size_t length, struct ipcshare__memfd *out)
 		goto close_fd;
 	}
 	/* Huge pages where the machine gives them for shared memory; only a hint. */
-	if (m.map_length >= IPCSHARE__HUGE_PAGE) /* a smaller one could take a whole one for itself */
+	/* a smaller one could take a whole one for itself */
+	if (m.map_length >= IPCSHARE__HUGE_PAGE)
 		madvise(m.map, m.map_length, MADV_HUGEPAGE);
 	err = reserve(m.fd, 0, m.map_length, 0);
 	if (err)
@@ -204,8 +209,10 @@ int ipcshare__memfd_make_huge(size_t length, struct ipcshare__memfd *out)
 		goto close_fd;
 	}
 	err = fill(m.fd, 0, length);
-	if (!err && (fcntl(m.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) || fstat(m.fd, &st)))
+	if (!err && (fcntl(m.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) || fstat(m.fd, &st))) {
 		err = errno;
+		ipcshare__known(err);
+	}
 	if (err)
 		goto unmap;
 	m.inode = st.st_ino;

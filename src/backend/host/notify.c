@@ -154,16 +154,16 @@ int ipcshare__host_notify_import(struct ipcshare__backend *be, const char key[IP
 				 int device, struct ipcshare__notify **out)
 {
 	struct ipcshare__import im = { .length = sizeof(struct word),
-				       .access = IPCSHARE__READ_WRITE, .device = device };
+				       .access = IPCSHARE__READ_WRITE,
+				       .device = device };
 	struct ipcshare__host_key parts;
 	struct ipcshare__notify *n;
 	int err;
 
 	memcpy(im.key, key, sizeof(im.key));
-	if (!memchr(im.key, '\0', sizeof(im.key)) ||
-	    ipcshare__unhex(im.key, &parts, sizeof(parts)))
-		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "notify", "send all its bytes unchanged",
-				      "a key is malformed");
+	if (!memchr(im.key, '\0', sizeof(im.key)) || ipcshare__unhex(im.key, &parts, sizeof(parts)))
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "notify",
+				      "send all its bytes unchanged", "a key is malformed");
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return ipcshare__fail_errno(ENOMEM, "notify", "a notify");

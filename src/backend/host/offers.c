@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/known.h"
+
 static struct ipcshare__offer **bucket_of(const struct ipcshare__offers *offers,
 					  const uint64_t secret[2])
 {
@@ -74,6 +76,7 @@ int ipcshare__offer_grant(struct ipcshare__offer *offer, const struct ipcshare__
 		offer->grants = grants;
 		offer->capacity = offer->ngrants + n;
 	}
+	ipcshare__known(grants || !n);
 	for (size_t i = 0; i < n; i++) {
 		known = grant_of(offer, &ids[i]);
 		if (known && known->access != IPCSHARE__READ_WRITE)

@@ -16,14 +16,15 @@
 static inline socklen_t ipcshare__socket_address(const char *dir, uint64_t endpoint,
 						 struct sockaddr_un *out)
 {
-	char *name = out->sun_path;
+	char *name;
 	int n;
 
 	memset(out, 0, sizeof(*out));
 	out->sun_family = AF_UNIX;
+	name = out->sun_path;
 	if (dir[0])
-		n = snprintf(name, sizeof(out->sun_path), "%s/" IPCSHARE__SOCKET_NAME "%016jx",
-			     dir, (uintmax_t)endpoint);
+		n = snprintf(name, sizeof(out->sun_path), "%s/" IPCSHARE__SOCKET_NAME "%016jx", dir,
+			     (uintmax_t)endpoint);
 	else
 		n = 1 + snprintf(name + 1, sizeof(out->sun_path) - 1,
 				 IPCSHARE__SOCKET_NAME "%016jx", (uintmax_t)endpoint);
