@@ -6,6 +6,8 @@
 # A process that is killed leaves no counts, so what it did counts only where others did it too.
 set -u
 
+# Slower than as they are shipped; and so many random cases reach no more lines.
+export TIME_LIMIT="${TIME_LIMIT:-1200}" TEST_CASES="${TEST_CASES:-500}"
 . tests/support/steps.sh
 
 least=${LEAST:-90}
@@ -22,7 +24,7 @@ step "mpi on ascend: 4 ranks" env IPCSHARE_BACKEND=ascend IPCSHARE_ACL_LIB="$TES
 summary || echo "... so lines may be missing below: make test says whether these fail there too"
 
 # gcov's text has "COUNT:LINE:TEXT", or "-" and "#####" for no code and never. One source is in several
- as a header, as a header, or with the points of tests/fault.
+# objects: as a header, or with the points of tests/fault.
 echo
 find "$B/src" "$B/fault" -name '*.gcno' -exec ${GCOV_TOOL:-gcov} -t {} + 2>/dev/null |
 awk -v least="$least" -v list="$B/uncovered.txt" '
