@@ -12,26 +12,36 @@
 
 /* ---- Giving up a mapping that nobody uses and nobody can find ---- */
 
-static void mapping_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m)
+static void unmap_all(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list)
 {
-	uint64_t start = ipcshare__now_ns();
+	for (struct ipcshare__mapping *m = list; m; m = m->next) {
+		uint64_t start = ipcshare__now_ns();
 
-	if (!m->local) {
+		if (m->local)
+			continue;
 		ctx->backend->ops->close_import(ctx->backend, &m->at);
 		ipcshare__count_calls(&ctx->counters, IPCSHARE_CALL_CLOSE_IMPORT, 1, start);
 		ipcshare__uncount(&ctx->counters.bytes_mapped, m->length);
 	}
-	free(m);
 }
 
-void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list)
+static void free_all(struct ipcshare__mapping *list)
 {
 	while (list) {
 		struct ipcshare__mapping *next = list->next;
 
-		mapping_close(ctx, list);
+		free(list);
 		list = next;
 	}
+}
+
+void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping *list)
+{
+	if (!list)
+		return;
+	unmap_all(ctx, list);
+	ipcshare__closing_end(ctx, list);
+	free_all(list);
 }
 
 /* Nobody can find it from now on. Locked. */
@@ -49,6 +59,7 @@ static void mapping_unlink(struct ipcshare_ctx *ctx, struct ipcshare__mapping *m
 {
 	slot_remove(m);
 	ipcshare__cache_release(&ctx->imports.cache, m);
+	ipcshare__closing_begin(&ctx->imports.closing, m);
 	m->peer->mappings--;
 	m->peer->bytes_mapped -= m->length;
 }
@@ -168,6 +179,7 @@ static int mapping_new(struct ipcshare__peer *peer, struct ipcshare__want *w)
 	*m = (struct ipcshare__mapping){
 		.next = peer->slots[w->region],
 		.peer = peer,
+		.owner = peer->endpoint,
 		.local = peer->same_process,
 		.region = w->region,
 		.generation = w->generation,
@@ -494,6 +506,10 @@ int ipcshare__imports_retire(void *arg, const struct ipcshare__caller *caller, u
 	}
 	pthread_mutex_unlock(&ctx->lock);
 	ipcshare__mappings_close(ctx, idle);
+	/* Another thread may have taken it before, and not unmapped it yet. */
+	pthread_mutex_lock(&ctx->lock);
+	ipcshare__closing_await(ctx, owner, id, generation);
+	pthread_mutex_unlock(&ctx->lock);
 	IPCSHARE__POINT("mappings.retired");
 	return status;
 }
@@ -511,7 +527,8 @@ void ipcshare__imports_abandon(struct ipcshare_ctx *ctx)
 				if (m->local && m->users)
 					ipcshare__region_drop_local(peer->endpoint, m->region,
 								    m->generation);
-			ipcshare__mappings_close(ctx, peer->slots[i]);
+			unmap_all(ctx, peer->slots[i]);
+			free_all(peer->slots[i]);
 		}
 		ipcshare__peer_delete(peer);
 	}

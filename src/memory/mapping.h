@@ -12,6 +12,7 @@
 #include "backend/backend.h"
 #include "base/wire.h"
 #include "memory/cache.h"
+#include "memory/closing.h"
 #include "memory/maps.h"
 #include "memory/peer.h"
 
@@ -24,6 +25,7 @@ enum ipcshare__mapping_state {
 struct ipcshare__mapping {
 	struct ipcshare__mapping *next; /* of the same region id */
 	struct ipcshare__peer *peer;
+	uint64_t owner; /* its endpoint, when the peer may be gone */
 	uint32_t region, generation;
 	enum ipcshare__access access;
 	enum ipcshare__mapping_state state;
@@ -32,7 +34,7 @@ struct ipcshare__mapping {
 	size_t users; /* sets and one-sided maps; 0: kept for reuse */
 	bool gone; /* its owner has ended it: nobody finds it, its users keep it */
 	bool kept; /* in the cache, between these two */
-	struct ipcshare__mapping *older, *newer;
+	struct ipcshare__mapping *older, *newer; /* there, or among those that are being closed */
 	size_t maps; /* of these, what ipcshare_map() gave out: in imports.maps while not 0 */
 	struct ipcshare__imported at;
 	size_t length; /* of the region */
@@ -42,6 +44,7 @@ struct ipcshare__imports {
 	struct ipcshare__peer *peers;
 	struct ipcshare__maps maps;
 	struct ipcshare__cache cache; /* mappings that nobody uses */
+	struct ipcshare__closing closing;
 };
 
 struct ipcshare__want {

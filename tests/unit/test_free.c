@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Freeing takes a while, as every peer is asked: what may happen between two answers. */
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "importer.h"
+#include "memory/context.h"
 #include "raw.h"
 
 /* The importer's identity, but with another broker. */
@@ -119,6 +121,85 @@ static void what_could_not_be_closed_can_be_mapped_again(void)
 	importer_dismiss(&im);
 }
 
+/* ---- A mapping that goes just then ---- */
+
+#define FREED_SOON_MS 200 /* by an owner that waits for nobody */
+
+static struct slow_close {
+	const struct ipcshare__backend_ops *ops;
+	int channel, freed_before;
+} slow;
+
+/* Off all lists, and still mapped: the owner frees it now, and says so when it is done. */
+static void closes_slowly(struct ipcshare__backend *be, struct ipcshare__imported *at)
+{
+	struct pollfd p = { .fd = slow.channel, .events = POLLIN };
+
+	test_signal(slow.channel);
+	slow.freed_before += poll(&p, 1, FREED_SOON_MS) != 0;
+	slow.ops->close_import(be, at);
+}
+
+/* With @arg it is kept, and then trimmed; else it goes with its last user. */
+static void maps_and_closes_slowly(int channel, void *arg)
+{
+	struct ipcshare_ctx *mine = team_open(0);
+	struct ipcshare__backend_ops ops = *mine->backend->ops;
+	struct ipcshare_packed packed[2];
+	struct ipcshare_identity id;
+	void *other, *p;
+
+	slow = (struct slow_close){ mine->backend->ops, channel, 0 };
+	REQUIRE_OK(ipcshare_self(mine, &id));
+	test_send(channel, &id, sizeof(id));
+	test_recv(channel, packed, sizeof(packed));
+	if (arg)
+		REQUIRE_OK(ipcshare_map(mine, &packed[1], &other)); /* so that the peer stays */
+	REQUIRE_OK(ipcshare_map(mine, &packed[0], &p));
+	ops.close_import = closes_slowly;
+	if (!arg)
+		mine->backend->ops = &ops;
+	REQUIRE_OK(ipcshare_unmap(mine, p));
+	mine->backend->ops = &ops;
+	if (arg)
+		REQUIRE_OK(ipcshare_trim(mine, NULL));
+	mine->backend->ops = slow.ops;
+	CHECK_INT(slow.freed_before, 0);
+	test_await(channel);
+	if (arg)
+		CHECK_STATUS(ipcshare_unmap(mine, other), 0);
+	CHECK_STATUS(ipcshare_close(mine), 0);
+}
+
+static void free_beside_a_slow_close(void *trims)
+{
+	struct test_child *child = test_child(maps_and_closes_slowly, trims);
+	struct ipcshare_packed packed[2];
+	struct importer im = { .child = child };
+	void *other;
+
+	test_recv(child->channel, &im.id, sizeof(im.id));
+	owner_open();
+	other = team_alloc(owner, OWNED);
+	packed[0] = owner_pack(owned, OWNED, 0);
+	packed[1] = owner_pack(other, OWNED, 0);
+	owner_allow(&im, 0);
+	REQUIRE_OK(ipcshare_allow(owner, other, &im.id, 1, 0));
+	test_send(child->channel, packed, sizeof(packed));
+	test_await(child->channel);
+	CHECK_STATUS(ipcshare_free(owner, owned), 0);
+	test_signal(child->channel);
+	test_child_join(child);
+	CHECK_STATUS(ipcshare_close(owner), 0);
+	owner = NULL;
+}
+
+static void what_a_peer_closes_just_then_is_waited_for(void)
+{
+	free_beside_a_slow_close(NULL);
+	free_beside_a_slow_close("it trims");
+}
+
 /* ---- The line to a peer ---- */
 
 struct counter {
@@ -218,6 +299,7 @@ TEST_SUITE(free, owner_begin, owner_end,
 	TEST(nobody_maps_what_is_being_freed),
 	TEST(what_could_not_be_freed_can_be_mapped_again),
 	TEST(what_could_not_be_closed_can_be_mapped_again),
+	TEST(what_a_peer_closes_just_then_is_waited_for),
 	TEST(frees_in_a_row_use_one_line),
 	TEST(frees_after_the_peer_hung_up_on_a_kept_line),
 	TEST(a_peer_that_hangs_up_is_asked_again));
