@@ -104,7 +104,8 @@ $B/run-fault: $(FAULT_OBJ) $(FAULT_UNIT) $(SUPPORT_OBJ) $B/fault/libipcshare.a
 $(TESTS): private override LDLIBS += -lcunit
 $B/ipcshare-bench: private override LDLIBS += -lm
 $B/run-unit: private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,\
-	ipcshare__board_post ipcshare__board_wait ipcshare__memory_left fallocate)
+	ipcshare__board_post ipcshare__board_wait ipcshare__board_late ipcshare__verdict_doubt \
+	ipcshare__memory_left fallocate)
 # Who makes up the inputs has a main() of its own: libFuzzer, or ours, which replays those that are kept.
 $(FUZZERS): $B/fuzz/%: $B/tests/fuzz/%.o $B/tests/fuzz/fuzz.o \
 		$(if $(findstring fuzzer,$(SAN)),,$B/tests/fuzz/main.o)

@@ -3,18 +3,13 @@
  * Rounds of a group in which one rank may die and one may leave (src/group/exchange.c, board.c, wait.c): do all
  * that live have the same verdict on each round, and does nobody wait for ever?
  *
- *	spin -search round.pml				all is well as long as no deadline passes: 68,000 states
- *	spin -DLOOK_ONCE -search round.pml		fails: who sees a rank leave must look at the posts again
- *	spin -DDEADLINE -search round.pml		fails, see below
- *	spin -DDEADLINE -DDECIDE -search round.pml	all is well: 3,200,000 states
+ *	spin -search round.pml			all is well
+ *	spin -DLOOK_FIRST -search round.pml	fails: who doubts must say so before it looks once more
+ *	spin -DLOOK_ONCE -search round.pml	fails: and it must look once more
+ *	spin -DALONE -search round.pml		fails: it must not decide alone
  *
- * With a deadline: a rank has waited long enough and has seen that not all have posted. Before it can say so
- * in its page, the last one posts, finds that all have and that nobody says otherwise, and goes on. So one
- * has an error and the other has none; the next round fails on both.
- *
- * DECIDE is a remedy, not in the library: who is content says so in a word of its own (past) before it looks
- * for doubts of others, and who doubts says so before it looks who is content. So at least one of two sees
- * the other. Whoever sees that they differ lets one word that all may change decide, once for each round.
+ * A rank may lose patience at any time in which it has seen that not all have posted; that stands for the
+ * deadline. The last one may post at that very moment, find all there, and go on (src/group/verdict.h).
  */
 #define RANKS 3
 #define ROUNDS 2
@@ -22,19 +17,16 @@
 mtype = { good, bad };
 
 /* What each rank shows the others. */
-byte posted[RANKS], unfinished[RANKS];
+byte posted[RANKS], doubts[RANKS];
 bool gave_up[RANKS], dead[RANKS];
-#ifdef DECIDE
-byte past[RANKS], decided;
-mtype decision;
-#endif
+byte decided; /* the word: for which round, */
+mtype decision; /* and what */
 
 /* For the properties. */
 mtype verdict[RANKS * ROUNDS];
 byte deaths = 1, leavers = 1, ended;
 
 #define VERDICT(r, k) verdict[(r) * ROUNDS + (k) - 1]
-#define ALL_POSTED (posted[0] >= k && posted[1] >= k && posted[2] >= k)
 #define HAS_LEFT(r) (gave_up[r] && posted[r] <= k)
 
 #define MAY_DIE if :: atomic { deaths > 0 -> deaths--; dead[me] = true; goto end_of_rank } :: true fi
@@ -53,72 +45,76 @@ inline board_wait()
 		:: posted[r] >= k
 		:: HAS_LEFT(0) || HAS_LEFT(1) || HAS_LEFT(2) -> err = true; break
 		:: dead[r] && posted[r] < k -> err = true; break
-#ifdef DEADLINE
 		:: err = true; break
-#endif
 		fi
 	od;
-#ifndef LOOK_ONCE
-	/* unless_all_posted() */
+}
+
+/* decide(): compare and swap. */
+inline decide(mine)
+{
+	atomic {
+		if
+		:: decided < k -> decided = k; decision = mine
+		:: else
+		fi;
+		err = decided == k && decision == bad
+	}
+}
+
+inline look_again()
+{
+	all = true;
+	r = 0;
+	do
+	:: r == RANKS -> break
+	:: r < RANKS && posted[r] >= k -> r++
+	:: r < RANKS && posted[r] < k -> all = false; break
+	od
+}
+
+/* ipcshare__verdict_doubt(), after a board_wait() that was in vain */
+inline doubt()
+{
+#ifdef LOOK_ONCE
+	all = false;
+	doubts[me] = k;
+#else
+#ifdef LOOK_FIRST
+	look_again();
+	doubts[me] = k;
+#else
+	doubts[me] = k;
+	MAY_DIE;
+	look_again();
+#endif
+#endif
+	MAY_DIE;
+#ifdef ALONE
+	err = !all;
+#else
 	if
-	:: err && ALL_POSTED -> err = false
-	:: else
+	:: all -> decide(good)
+	:: else -> decide(bad)
 	fi
 #endif
 }
 
-#ifndef DECIDE
-/* round_end() */
-inline round_end()
+/* ipcshare__verdict_accept() */
+inline accept()
 {
-	if
-	:: err -> unfinished[me] = k; FAIL
-	:: else
-	fi;
 	r = 0;
 	do
 	:: r == RANKS -> break
-	:: r < RANKS && gave_up[r] && unfinished[r] == k -> FAIL
-	:: r < RANKS && !(gave_up[r] && unfinished[r] == k) -> r++
+	:: r < RANKS && r != me && doubts[r] == k -> MAY_DIE; decide(good); break
+	:: r < RANKS && (r == me || doubts[r] != k) -> r++
 	od
 }
-#else
-inline round_end()
-{
-	if
-	:: err -> unfinished[me] = k
-	:: else -> past[me] = k
-	fi;
-	MAY_DIE;
-	doubt = err;
-	r = 0;
-	do
-	:: r == RANKS -> break
-	:: r < RANKS && !err && unfinished[r] == k -> doubt = true; break
-	:: r < RANKS && err && past[r] >= k -> err = false; break
-	:: r < RANKS && !(!err && unfinished[r] == k) && !(err && past[r] >= k) -> r++
-	od;
-	if
-	:: doubt -> atomic { /* compare and swap */
-			if
-			:: decided < k -> decided = k; decision = (err -> bad : good)
-			:: else
-			fi;
-			err = decided == k && decision == bad
-		}
-	:: else
-	fi;
-	if
-	:: err -> FAIL
-	:: else
-	fi
-}
-#endif
 
 proctype rank(byte me)
 {
 	byte k = 1, r;
-	bool err, doubt;
+	bool err, all;
 
 	do
 	:: k <= ROUNDS ->
@@ -129,7 +125,18 @@ proctype rank(byte me)
 		fi;
 		board_wait();
 		MAY_DIE;
-		round_end();
+		if
+		:: err -> doubt()
+		:: else
+		fi;
+		if
+		:: !err -> accept()
+		:: else
+		fi;
+		if
+		:: err -> FAIL
+		:: else
+		fi;
 		VERDICT(me, k) = good;
 		k++
 	:: else -> break

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 7u
+#define IPCSHARE__LAYOUT 8u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -326,17 +326,22 @@ struct ipcshare__control {
 	 * ranks have met, when rounds go over the bootstrap */
 	uint64_t round; /* serial of the exchange the owner has entered then */
 	int64_t gave_up; /* status with which it left the protocol; 0 it is in */
-	int64_t because_of; /* the rank concerned, written before gave_up; -1 none but the owner */
-	/* the exchange it left before all had entered, 0 none; as because_of */
-	uint64_t unfinished;
-	uint8_t pad1[IPCSHARE__LINE - 32];
+	/* the rank concerned, written before gave_up and before a verdict; -1 none but the owner */
+	int64_t because_of;
+	uint64_t doubts; /* the round that the owner found was not complete; src/group/verdict.h */
+	int64_t doubts_why; /* status with which it leaves then; written before a verdict */
+	uint8_t pad1[IPCSHARE__LINE - 40];
 	/* line 3: the owner stores, whoever posts looks at it */
 	uint32_t asleep; /* the owner sleeps until a peer posts */
 	uint8_t pad2[IPCSHARE__LINE - 4];
+	/* line 4: in rank 0's; whoever knows of a doubt swaps it, once a round */
+	uint64_t verdict;
+	uint8_t pad3[IPCSHARE__LINE - 8];
 };
 _Static_assert(offsetof(struct ipcshare__control, round) == 2 * IPCSHARE__LINE, "own line");
 _Static_assert(offsetof(struct ipcshare__control, asleep) == 3 * IPCSHARE__LINE, "own line");
-_Static_assert(sizeof(struct ipcshare__control) == 4 * IPCSHARE__LINE, "wire layout");
+_Static_assert(offsetof(struct ipcshare__control, verdict) == 4 * IPCSHARE__LINE, "own line");
+_Static_assert(sizeof(struct ipcshare__control) == 5 * IPCSHARE__LINE, "wire layout");
 #define IPCSHARE__CONTROL_SIZE                                                                     \
 	(sizeof(struct ipcshare__control) + 2 * sizeof(struct ipcshare__slot))
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/identity.h"
 #include "base/point.h"
+#include "group/verdict.h"
 #include "group/wait.h"
 
 /* ---- Our own part, and those of the peers ---- */
@@ -178,16 +179,6 @@ int ipcshare__board_late(const struct ipcshare_group *g, int r)
 	return r;
 }
 
-/* A rank that went on, and then died or gave up, has seen that all have posted. */
-static int unless_all_posted(struct ipcshare_group *g, int err, const struct ipcshare_error *before)
-{
-	if (err && ipcshare__board_late(g, 0) == g->size) {
-		ipcshare__error_restore(before);
-		return 0;
-	}
-	return err;
-}
-
 /* It takes longer than ranks on cores of their own need for a short call. */
 static int wait_long(struct ipcshare_group *g, int late)
 {
@@ -198,7 +189,7 @@ static int wait_long(struct ipcshare_group *g, int late)
 	ipcshare__wait_begin(&wait, g);
 	while (!err && (late = ipcshare__board_late(g, late)) < g->size)
 		err = ipcshare__wait_for_post(&wait, late);
-	return unless_all_posted(g, err, &before);
+	return err ? ipcshare__verdict_doubt(g, err, &before) : 0;
 }
 
 int ipcshare__board_wait(struct ipcshare_group *g)
@@ -216,6 +207,7 @@ int ipcshare__board_wait(struct ipcshare_group *g)
 int ipcshare__board_glance(struct ipcshare_wait *wait)
 {
 	struct ipcshare_error before = *ipcshare_last_error();
+	int err = ipcshare__wait_glance(wait);
 
-	return unless_all_posted(wait->group, ipcshare__wait_glance(wait), &before);
+	return err ? ipcshare__verdict_doubt(wait->group, err, &before) : 0;
 }

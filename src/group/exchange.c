@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/point.h"
 #include "group/board.h"
+#include "group/verdict.h"
 #include "group/wait.h"
 
 static const char *const collective_name[] = {
@@ -129,10 +130,8 @@ int ipcshare__exchange_post(struct ipcshare_group *g)
 static int round_end(struct ipcshare_group *g, int err)
 {
 	IPCSHARE__POINT("round.over");
-	if (err) /* whoever is late and finds all of us here must not go on */
-		g->page->unfinished = g->round;
-	else
-		err = ipcshare__wait_unfinished(g);
+	if (!err)
+		err = ipcshare__verdict_accept(g);
 	return err ? give_up(g, err) : 0;
 }
 

@@ -112,10 +112,11 @@ static int cause_of(const struct ipcshare_group *group, const struct ipcshare__c
 	return rank >= 0 && rank < group->size ? (int)rank : r;
 }
 
-static int quitter_named(const struct ipcshare_group *group, const struct ipcshare__control *c,
-			 int r, int64_t status)
+int ipcshare__wait_quitter(const struct ipcshare_group *group, int r, int64_t status)
 {
-	if (status > 0 || status < IPCSHARE_ERR_SYSTEM)
+	const struct ipcshare__control *c = control_of(group, r);
+
+	if (status >= 0 || status < IPCSHARE_ERR_SYSTEM)
 		status = IPCSHARE_ERR_PROTOCOL;
 	ipcshare__fail((int)status, "exchange", "see that rank's own error",
 		       "rank %d left the exchange: %s", r, ipcshare_strerror((int)status));
@@ -137,20 +138,7 @@ static int look_for_quitters(struct ipcshare_wait *wait, uint64_t now)
 		int64_t status = c ? __atomic_load_n(&c->gave_up, __ATOMIC_ACQUIRE) : 0;
 
 		if (status && !(has_left(group, r) && still_heard(wait, now)))
-			return quitter_named(group, c, r, status);
-	}
-	return 0;
-}
-
-int ipcshare__wait_unfinished(const struct ipcshare_group *group)
-{
-	for (int r = 0; r < group->size; r++) {
-		struct ipcshare__control *c = control_of(group, r);
-		/* Pairs with the release store in give_up(). */
-		int64_t status = c ? __atomic_load_n(&c->gave_up, __ATOMIC_ACQUIRE) : 0;
-
-		if (status && c->unfinished == group->round)
-			return quitter_named(group, c, r, status);
+			return ipcshare__wait_quitter(group, r, status);
 	}
 	return 0;
 }

@@ -24,8 +24,8 @@ void ipcshare__wait_begin_early(struct ipcshare_wait *wait, unsigned timeout_ms,
 
 /* Has @rank entered the exchange that this rank is in? Then what it has to say can be read. */
 bool ipcshare__wait_has_entered(const struct ipcshare_group *group, int rank);
-/* All have entered it; but did one give up before it saw that? Then 0 is not the verdict. */
-int ipcshare__wait_unfinished(const struct ipcshare_group *group);
+/* @rank, not ours, has left with @status: that as the last error, which names the rank that was the cause. */
+int ipcshare__wait_quitter(const struct ipcshare_group *group, int rank, int64_t status);
 /* Look for all to enter it, while that is cheaper than anything else: as ipcshare__board_late(). */
 int ipcshare__wait_spin(const struct ipcshare_group *group);
 /* Wait a little longer for @rank to enter it: 0 look again; or why that is of no more use. */

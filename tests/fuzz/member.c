@@ -238,7 +238,8 @@ void fuzz_member_end(struct ipcshare_group *g)
 	now.group = NULL;
 	g->broken = 0;
 	g->page->gave_up = 0;
-	g->page->unfinished = 0;
+	g->page->doubts = 0;
+	g->page->verdict = 0;
 	memset(other(g)->control, 0, sizeof(struct ipcshare__control));
 	catalog_copy(&other(g)->catalog, &pair.known[g->rank]);
 }

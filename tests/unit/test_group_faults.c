@@ -255,6 +255,76 @@ static void a_stopped_rank_is_named_before_those_that_are_only_late(void)
 	test_ranks(3, waits_for_one_that_stands, &(int){ 1 });
 }
 
+/* ---- One comes as the other gives up ---- */
+
+enum moment {
+	BEFORE_IT_DOUBTS,
+	BEFORE_IT_DECIDES,
+	AFTER_ITS_VERDICT
+};
+
+struct passing {
+	enum moment moment; /* of rank 0, at which rank 1 posts the last round of a share */
+	int status; /* that both have then */
+	struct test_rank *me;
+};
+
+static void comes_when_told(struct ipcshare_group *g, void *arg)
+{
+	(void)g;
+	test_rank_barrier(((struct passing *)arg)->me, 1);
+}
+
+/* It has its verdict before this rank goes on. */
+static void tells_the_late_one(struct ipcshare_group *g, void *arg)
+{
+	comes_when_told(g, arg);
+	comes_when_told(g, arg);
+}
+
+static void shares_in_time_or_too_late(struct test_rank *me, void *arg)
+{
+	struct passing p = *(struct passing *)arg;
+	struct rounds rounds = { .special = 2, .arg = &p };
+	struct ipcshare_set *set = NULL;
+	struct team t;
+	int err;
+
+	p.me = me;
+	team_join_for(me, me->rank ? 5000 : 300, &t);
+	if (me->rank)
+		rounds.before_post = comes_when_told;
+	else if (p.moment == BEFORE_IT_DOUBTS)
+		rounds.before_doubt = tells_the_late_one;
+	else if (p.moment == BEFORE_IT_DECIDES)
+		rounds.in_doubt = tells_the_late_one;
+	rounds_watch(&rounds);
+	err = ipcshare_share(t.group, NULL, 0, 0, &set);
+	rounds_watch(NULL);
+	CHECK_STATUS(err, p.status);
+	if (err)
+		CHECK_INT(ipcshare_last_error()->rank, 1);
+	if (me->rank)
+		test_rank_barrier(me, 1);
+	else if (p.moment == AFTER_ITS_VERDICT)
+		tells_the_late_one(NULL, &p);
+	if (set)
+		CHECK_STATUS(ipcshare_set_free(set), 0);
+	CHECK_STATUS(ipcshare_group_free(t.group), 0);
+	CHECK_STATUS(ipcshare_close(t.ctx), 0);
+}
+
+static void whoever_comes_as_the_deadline_passes_has_the_verdict_of_the_others(void)
+{
+	struct passing in_time = { .moment = BEFORE_IT_DOUBTS };
+	struct passing just_so = { .moment = BEFORE_IT_DECIDES };
+	struct passing too_late = { .moment = AFTER_ITS_VERDICT, .status = IPCSHARE_ERR_TIMEOUT };
+
+	test_ranks(2, shares_in_time_or_too_late, &in_time);
+	test_ranks(2, shares_in_time_or_too_late, &just_so);
+	test_ranks(2, shares_in_time_or_too_late, &too_late);
+}
+
 TEST_SUITE(group_faults, NULL, NULL,
 	TEST(a_callback_that_fails_once_fails_every_rank),
 	TEST(what_a_callback_returns_is_not_taken_for_a_status),
@@ -264,4 +334,5 @@ TEST_SUITE(group_faults, NULL, NULL,
 	TEST(different_calls_are_a_mismatch_on_all),
 	TEST(sets_freed_in_another_order_are_a_mismatch),
 	TEST(a_rank_that_never_calls_is_named_at_the_deadline),
-	TEST(a_stopped_rank_is_named_before_those_that_are_only_late));
+	TEST(a_stopped_rank_is_named_before_those_that_are_only_late),
+	TEST(whoever_comes_as_the_deadline_passes_has_the_verdict_of_the_others));
