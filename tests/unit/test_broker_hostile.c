@@ -17,7 +17,7 @@
 #define OPEN 130 /* connections that it holds; a broker has 64 places */
 #define HONEST 4 /* processes that ask at the same time, as the library does */
 #define ROUNDS 10 /* of their requests */
-#define SLOWEST_MS 2000 /* of a request: less than the patience with who is silent, which is 5 s */
+#define SLOWEST_MS 4000 /* of a request: less than the patience with who is silent, which is 5 s */
 #define HELD (2 * 64) /* descriptors of the owner meanwhile: a socket and a pidfd for each place */
 
 /* ---- Ways to be hostile: what it does to a connection, time and again ---- */
