@@ -150,8 +150,12 @@ static void read_first(const struct ipcshare__call *c)
 	}
 	for (int i = 1; i < c->group->size; i++) {
 		int r = nth(c->group, i);
+		/* Once: the rank may alter it between two looks. */
+		uint64_t most = __atomic_load_n(&ipcshare__board_read(c->group, r)
+							 ->front.header.value,
+						__ATOMIC_RELAXED);
 
-		take(c, r, first_place(c, ipcshare__board_read(c->group, r)->front.header.value));
+		take(c, r, first_place(c, most));
 	}
 }
 

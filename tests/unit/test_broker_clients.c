@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Clients of a broker that are many, slow or silent. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -43,21 +44,27 @@ static void is_silent(int channel, void *arg)
 	test_await(channel);
 }
 
+/* None of them has more places than its part. */
 static void silent_strangers_do_not_keep_a_listed_process_out(void)
 {
-	int n = 300;
-	struct test_child *c;
+	enum { STRANGERS = 60 };
+	struct test_child *c[STRANGERS];
 	uint64_t start_ns;
+	int n = 5;
 
 	offered_allow(&me, RW);
-	c = test_child(is_silent, &n);
-	test_await(c->channel); /* all of them are in the queue before us */
+	for (int i = 0; i < STRANGERS; i++)
+		c[i] = test_child(is_silent, &n);
+	for (int i = 0; i < STRANGERS; i++)
+		test_await(c[i]->channel); /* all of them are in the queue before us */
 	start_ns = ipcshare__now_ns();
 	CHECK_STATUS(offered_get(RW), 0);
 	CHECK(ipcshare__now_ns() - start_ns < 4000000000u, "it took %ju ms, a stranger's patience",
 	      (uintmax_t)((ipcshare__now_ns() - start_ns) / 1000000));
-	test_signal(c->channel);
-	test_child_join(c);
+	for (int i = 0; i < STRANGERS; i++) {
+		test_signal(c[i]->channel);
+		test_child_join(c[i]);
+	}
 }
 
 static void holds_a_request_back(int channel, void *arg)
@@ -89,6 +96,43 @@ static void more_processes_than_places_share_an_open_offer(void)
 		test_signal(c[i]->channel);
 	for (int i = 0; i < 40; i++)
 		test_child_join(c[i]);
+}
+
+/* Each of its lines asks once a second: none is ever silent for long. */
+static void never_goes(int channel, void *arg)
+{
+	struct pollfd told = { .fd = channel, .events = POLLIN };
+	struct raw_request r = offered_request(1);
+	struct raw_reply reply;
+	int socks[13];
+
+	(void)arg;
+	for (int i = 0; i < 13; i++)
+		socks[i] = raw_connect(endpoint);
+	test_signal(channel);
+	do
+		for (int i = 0; i < 13; i++) {
+			recv(socks[i], &reply, sizeof(reply), MSG_DONTWAIT); /* descriptors are not taken */
+			send(socks[i], &r, sizeof(r.head) + sizeof(r.get[0]), MSG_NOSIGNAL);
+		}
+	while (!poll(&told, 1, 1000));
+}
+
+/* Processes of which none has more than its part, and which all may have the memory. */
+static void who_never_goes_has_to_make_room_in_seconds(void)
+{
+	struct test_child *c[5];
+
+	memcpy(secret, ipcshare__offer_secret(offered_memfd(1)), sizeof(secret));
+	for (int i = 0; i < 5; i++)
+		c[i] = test_child(never_goes, NULL);
+	for (int i = 0; i < 5; i++)
+		test_await(c[i]->channel);
+	CHECK_STATUS(offered_get(RW), 0);
+	for (int i = 0; i < 5; i++) {
+		test_signal(c[i]->channel);
+		test_child_join(c[i]);
+	}
 }
 
 static void kept_lines_give_way_to_who_comes(void)
@@ -126,17 +170,24 @@ static void a_silent_client_is_hung_up_on_in_seconds(void)
 	close(sock);
 }
 
-static void a_client_that_does_not_read_is_hung_up_on(void)
+/* What is under way to a client is one answer at most. */
+static void who_asks_again_before_it_reads_is_hung_up_on(void)
 {
 	struct raw_request r = offered_request(IPCSHARE__BROKER_BATCH);
 	size_t len = sizeof(r.head) + IPCSHARE__BROKER_BATCH * sizeof(r.get[0]);
-	int sock = raw_connect(endpoint), sent = 0;
+	struct raw_reply reply;
+	int sock = raw_connect(endpoint);
 
-	/* Until the broker can't put more answers into our queue, and drops us. */
-	while (sent < 100000 && send(sock, &r, len, MSG_NOSIGNAL) > 0)
-		sent++;
-	CHECK(sent < 100000, "%d requests were taken without one answer read", sent);
 	offered_allow(&me, RW);
+	raw_send(sock, &r, len);
+	REQUIRE(test_poll(sock, POLLIN), "no answer");
+	raw_send(sock, &r, len);
+	REQUIRE(test_poll(sock, POLLHUP), "it was not hung up on");
+	raw_recv(sock, &reply); /* the answer to the first */
+	CHECK_INT(reply.nfds, IPCSHARE__BROKER_BATCH);
+	raw_close_fds(&reply);
+	raw_recv(sock, &reply);
+	CHECK_INT(reply.len, 0);
 	CHECK_STATUS(offered_get(RW), 0);
 	close(sock);
 }
@@ -204,8 +255,9 @@ TEST_SUITE(broker_clients, offered_start, offered_stop,
 	TEST(a_client_that_closes_its_half_is_answered_and_hung_up_on),
 	TEST(silent_strangers_do_not_keep_a_listed_process_out),
 	TEST(more_processes_than_places_share_an_open_offer),
+	TEST(who_never_goes_has_to_make_room_in_seconds),
 	TEST(kept_lines_give_way_to_who_comes),
 	TEST(a_silent_client_is_hung_up_on_in_seconds),
-	TEST(a_client_that_does_not_read_is_hung_up_on),
+	TEST(who_asks_again_before_it_reads_is_hung_up_on),
 	TEST(thousands_of_offers_are_told_apart),
 	TEST(offers_come_and_go_while_clients_are_served));

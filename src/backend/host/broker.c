@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <ipcshare.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,10 +23,12 @@
 
 #define CLIENTS 64 /* served at a time; more wait in the socket's queue */
 #define PATIENCE_NS 5000000000u /* a client that says nothing that long is dropped */
+#define PART 16 /* places of one process that others don't want back */
+#define GRACE_MS 50 /* and for how long it may have more */
 
 struct client {
 	int socket;
-	uint64_t deadline_ns;
+	uint64_t since_ns, deadline_ns;
 	/* its last request was a RETIRE: an owner that keeps the line, and can ask anew */
 	int keeps;
 	int status; /* not 0: why we don't know who it is; the answer to whatever it asks */
@@ -158,6 +162,17 @@ static int request_check(const struct message *in, size_t len)
 	return 0;
 }
 
+/*
+ * It asks again before it has read its answer. Answers that nobody reads hold kernel memory, and
+ * descriptors of which a user may have only so many under way.
+ */
+static int has_unread_answer(const struct client *c)
+{
+	int bytes;
+
+	return !ioctl(c->socket, SIOCOUTQ, &bytes) && bytes > 0;
+}
+
 /* One request; 0 to keep the client, -1 to drop it. */
 static int serve(struct ipcshare__broker *b, struct client *c)
 {
@@ -168,7 +183,7 @@ static int serve(struct ipcshare__broker *b, struct client *c)
 	len = recv(c->socket, &b->in, sizeof(b->in), MSG_DONTWAIT | MSG_TRUNC);
 	if (len < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
-	if (len == 0)
+	if (len == 0 || has_unread_answer(c))
 		return -1;
 	c->deadline_ns = ipcshare__now_ns() + PATIENCE_NS;
 	IPCSHARE__POINT("broker.asked");
@@ -229,29 +244,63 @@ static size_t silent_keeper(const struct ipcshare__broker *b)
 	return found;
 }
 
+static size_t first_stranger(struct ipcshare__broker *b)
+{
+	for (size_t i = 0; i < b->nclients; i++)
+		if (is_stranger(b, &b->clients[i]))
+			return i;
+	return CLIENTS;
+}
+
+static size_t places_of(const struct ipcshare__broker *b, const struct ipcshare__caller *caller)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->nclients; i++)
+		n += b->clients[i].caller.inode == caller->inode &&
+		     b->clients[i].caller.pid == caller->pid;
+	return n;
+}
+
+/* Of the lines of processes that have more than @part places the oldest, if it has that age, or CLIENTS. */
+static size_t oldest(const struct ipcshare__broker *b, size_t part, uint64_t age_ns)
+{
+	uint64_t latest = ipcshare__now_ns() - age_ns;
+	size_t found = CLIENTS;
+
+	for (size_t i = 0; i < b->nclients; i++)
+		if (b->clients[i].since_ns <= latest &&
+		    places_of(b, &b->clients[i].caller) > part) {
+			latest = b->clients[i].since_ns;
+			found = i;
+		}
+	return found;
+}
+
 /*
- * Every place is taken: a line that is only kept gives way, else the first stranger. Whoever is listed
- * keeps its place.
+ * Every place is taken: a line that is only kept gives way, else the first stranger, else who has more
+ * places than its part, be it silent or not. Whoever is listed keeps its place, but none for ever.
  */
 static void make_room(struct ipcshare__broker *b)
 {
-	size_t keeper = silent_keeper(b);
+	size_t i = silent_keeper(b);
 
-	if (keeper < CLIENTS) {
-		client_drop(b, keeper);
-		return;
-	}
-	for (size_t i = 0; i < b->nclients; i++)
-		if (is_stranger(b, &b->clients[i])) {
-			client_drop(b, i);
-			return;
-		}
+	if (i == CLIENTS)
+		i = first_stranger(b);
+	if (i == CLIENTS)
+		i = oldest(b, PART, GRACE_MS * 1000000u);
+	if (i == CLIENTS)
+		i = oldest(b, 0, PATIENCE_NS);
+	if (i < CLIENTS)
+		client_drop(b, i);
 }
 
 static void client_accept(struct ipcshare__broker *b)
 {
+	uint64_t now = ipcshare__now_ns();
 	struct client c = {
-		.deadline_ns = ipcshare__now_ns() + PATIENCE_NS,
+		.since_ns = now,
+		.deadline_ns = now + PATIENCE_NS,
 		.caller = { .pidfd = -1 },
 	};
 
@@ -291,7 +340,7 @@ static void *broker_main(void *arg)
 			p[i] = (struct pollfd){ .fd = b->clients[i].socket, .events = POLLIN };
 		p[n] = (struct pollfd){ .fd = b->wake, .events = POLLIN };
 		p[n + 1] = (struct pollfd){ .fd = b->paused ? -1 : b->listener, .events = POLLIN };
-		if (poll(p, n + 2, n || b->paused ? 1000 : -1) < 0)
+		if (poll(p, n + 2, b->paused ? GRACE_MS : n ? 1000 : -1) < 0)
 			continue; /* EINTR, or no kernel memory: look again */
 		b->paused = 0;
 		if (p[n].revents)
