@@ -7,7 +7,7 @@
 set -u
 
 # Slower than as they are shipped; and so many random cases reach no more lines.
-export TIME_LIMIT="${TIME_LIMIT:-1200}" TEST_CASES="${TEST_CASES:-500}"
+export TIME_LIMIT="${TIME_LIMIT:-1200}" TEST_CASES="${TEST_CASES:-500}" TEST_PATIENCE="${TEST_PATIENCE:-4}"
 . tests/support/steps.sh
 
 least=${LEAST:-90}
