@@ -33,7 +33,7 @@ static int failure_of(const struct ipcshare_group *g, uint64_t answer)
 {
 	int rank = (int)answer - 1;
 
-	if (rank >= g->size)
+	if (rank >= g->size || rank == g->rank)
 		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "exchange", "",
 				      "the verdict on a round is not what it should be");
 	return ipcshare__wait_quitter(g, rank, page_of(g, rank)->doubts_why);

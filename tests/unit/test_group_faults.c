@@ -325,6 +325,39 @@ static void whoever_comes_as_the_deadline_passes_has_the_verdict_of_the_others(v
 	test_ranks(2, shares_in_time_or_too_late, &too_late);
 }
 
+/* ---- A verdict that nobody gave ---- */
+
+static void names_the_reader(struct ipcshare_group *g, void *arg)
+{
+	(void)arg;
+	g->page->doubts = g->round + 1;
+	g->page->verdict = (g->round + 1) << 16 | 2; /* rank 1, which has not doubted */
+}
+
+static void hears_of_a_failure_of_its_own(struct test_rank *me, void *arg)
+{
+	struct rounds rounds = { .special = 2, .before_post = names_the_reader };
+	struct ipcshare_set *set = NULL;
+	struct team t;
+
+	(void)arg;
+	team_join_for(me, 5000, &t);
+	if (!me->rank)
+		rounds_watch(&rounds);
+	CHECK_STATUS(ipcshare_share(t.group, NULL, 0, 0, &set), me->rank ? IPCSHARE_ERR_PROTOCOL : 0);
+	rounds_watch(NULL);
+	CHECK(!me->rank == !!set, "rank %d has %s set", me->rank, set ? "a" : "no");
+	if (set)
+		CHECK_FAILS(ipcshare_set_free(set), IPCSHARE_ERR_PROTOCOL);
+	CHECK_STATUS(ipcshare_group_free(t.group), 0);
+	CHECK_STATUS(ipcshare_close(t.ctx), 0);
+}
+
+static void a_verdict_that_names_its_reader_is_a_protocol_error(void)
+{
+	test_ranks(2, hears_of_a_failure_of_its_own, NULL);
+}
+
 TEST_SUITE(group_faults, NULL, NULL,
 	TEST(a_callback_that_fails_once_fails_every_rank),
 	TEST(what_a_callback_returns_is_not_taken_for_a_status),
@@ -335,4 +368,5 @@ TEST_SUITE(group_faults, NULL, NULL,
 	TEST(sets_freed_in_another_order_are_a_mismatch),
 	TEST(a_rank_that_never_calls_is_named_at_the_deadline),
 	TEST(a_stopped_rank_is_named_before_those_that_are_only_late),
-	TEST(whoever_comes_as_the_deadline_passes_has_the_verdict_of_the_others));
+	TEST(whoever_comes_as_the_deadline_passes_has_the_verdict_of_the_others),
+	TEST(a_verdict_that_names_its_reader_is_a_protocol_error));
