@@ -219,6 +219,19 @@ memcheck: ## unit tests under valgrind's memcheck
 	$(MAKE) $B/run-unit
 	tests/memcheck.sh
 
+# What threads, children and other processes can upset most; `make test SAN=...` is the whole.
+MEMORY_SUITES := arena. blob. blocks. broker. broker_clients. broker_hostile. cache. coll_check. coll_direct. \
+	coll_view. free. group. group_death. group_faults. group_hostile. group_lies. invalidate. lacks. lazy. \
+	maps. memfd. mix. onesided. plan. pull. recipe. resolve. set_model. share. share_bad. slab. update.
+THREAD_SUITES := arena_threads. blocks. cache. coll_check. coll_view. directory. free. group. group_faults. handle. \
+	index. invalidate. lazy. maps. mix.threads mix.so_do recipe. resolve. share. update.
+sanitize: ## chosen unit tests with ASan and UBSan, then with TSan
+	.ci/deps test
+	+$(MAKE) SAN=address,undefined SUITES="$(MEMORY_SUITES)" run-sanitized
+	+$(MAKE) SAN=thread SUITES="$(THREAD_SUITES)" run-sanitized
+run-sanitized: $B/run-unit $(if $(TEST_EMU),emu)
+	$(NO_ASLR) timeout --foreground --verbose --kill-after=10 1200 $B/run-unit $(SUITES)
+
 # Without optimization, so that each line is its own.
 coverage: ## which lines of src the tests reach: build/coverage/uncovered.txt
 	.ci/deps test
@@ -290,5 +303,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z_]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything lint format memcheck coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything lint format memcheck sanitize run-sanitized coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d) $(POINT_OBJ:.o=.d)
