@@ -6,7 +6,7 @@ set -eu
 
 # Suites without child processes and contexts: valgrind 3.19 has no pidfd_open(), so in it no process can be
 # told from another.
-suites='blob. index. slab. fold. config.'
+suites='blob. config. directory. fill. fold. index. slab.'
 
 command -v valgrind >/dev/null || {
 	echo "no valgrind here: '.ci/deps lint' installs it" >&2
