@@ -92,7 +92,7 @@ int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind)
 				      "a seccomp filter may forbid madvise(MADV_WIPEONFORK)",
 				      "a fork of this process could not be noticed");
 	if (err)
-		return ipcshare__fail(err, "open", "", "no room to remember one more handle");
+		return ipcshare__fail_errno(ENOMEM, "open", "one more handle");
 	return 0;
 }
 

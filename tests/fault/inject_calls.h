@@ -118,6 +118,7 @@
 	X(pthread_cond_destroy, IN_GLIBC)                                                          \
 	X(pthread_cond_wait, IN_GLIBC)                                                             \
 	X(pthread_cond_broadcast, IN_GLIBC)                                                        \
+	X(dup3, "in place of an open descriptor; if not, the next client that goes gives its own")  \
 	X(eventfd_write, "blocks or fails only when the counter is full: it is 1 at most")         \
 	X(dlopen, RUNTIME)                                                                         \
 	X(dlsym, RUNTIME)                                                                          \

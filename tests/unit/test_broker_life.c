@@ -58,7 +58,7 @@ static void drops_the_inherited_broker(int channel, void *arg)
 	(void)arg;
 	test_resources(&here);
 	ipcshare__broker_stop(broker, 1);
-	here.fds -= 4; /* its listener, its wake-up, its client's socket and pidfd */
+	here.fds -= 5; /* its listener, wake-up and spare, its client's socket and pidfd */
 	CHECK_NOTHING_LEAKED(&here);
 	if (config.socket_dir[0])
 		CHECK(!stat(config.socket_dir, &st), "the parent's folder is gone");
@@ -300,26 +300,35 @@ static void owns_with_few_descriptors(int channel, void *arg)
 	ipcshare__broker_stop(b, 0);
 }
 
-static void an_owner_serves_again_when_it_has_descriptors_again(void)
+/* Its spare descriptor is enough to say so. */
+static void an_owner_without_descriptors_says_so_and_serves_when_it_has_some(void)
 {
 	struct owner o = { .peer = me };
 	struct test_child *c = test_child(owns_with_few_descriptors, &o);
 	struct raw_request request;
 	struct raw_reply reply;
-	int room = 0, sock;
+	int room = 0, silent, sock;
 
 	test_send(c->channel, &room, sizeof(room));
 	test_recv(c->channel, &o, sizeof(o));
-	sock = raw_connect(o.endpoint); /* waits in the queue: it can't be accepted */
 	memcpy(secret, o.secret, sizeof(secret));
 	request = offered_request(1);
+	for (int i = 0; i < 100; i++) {
+		sock = raw_connect(o.endpoint);
+		raw_call(sock, &request, &reply);
+		CHECK_STATUS(reply.head.status, IPCSHARE_ERR_LIMIT);
+		close(sock);
+	}
+	silent = raw_connect(o.endpoint); /* has the spare one: the next waits in the queue */
+	sock = raw_connect(o.endpoint);
 	raw_send(sock, &request, sizeof(request.head) + sizeof(request.get[0]));
 	test_signal(c->channel);
 	test_await(c->channel);
 	raw_recv(sock, &reply);
-	CHECK_STATUS(reply.got[0].status, 0);
+	CHECK_STATUS(reply.head.status ? reply.head.status : reply.got[0].status, 0);
 	raw_close_fds(&reply);
 	close(sock);
+	close(silent);
 	test_signal(c->channel);
 	test_child_join(c);
 }
@@ -363,5 +372,5 @@ TEST_SUITE(broker_limits, offered_nothing, offered_stop,
 	TEST(files_of_killed_processes_go_and_no_others),
 	TEST(too_few_descriptors_are_a_limit),
 	TEST(too_few_threads_are_a_limit),
-	TEST(an_owner_serves_again_when_it_has_descriptors_again),
+	TEST(an_owner_without_descriptors_says_so_and_serves_when_it_has_some),
 	TEST(an_owner_without_descriptors_does_not_call_us_a_stranger));

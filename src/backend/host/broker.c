@@ -2,6 +2,7 @@
 #include "backend/host/broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ipcshare.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -60,6 +61,8 @@ struct ipcshare__broker {
 	struct client clients[CLIENTS];
 	size_t nclients;
 	int paused; /* no place or descriptor for one more client: don't look at the listener */
+	int spare; /* a descriptor for a client when there is no other; -1 while one has it */
+	int starved; /* the last time it looked there, there was no descriptor */
 	struct message in, out;
 };
 
@@ -207,9 +210,18 @@ static int serve(struct ipcshare__broker *b, struct client *c)
 
 /* ---- Clients ---- */
 
+/* Its descriptor takes the spare's place at once, or another thread could have it. */
+static void socket_close(struct ipcshare__broker *b, int socket)
+{
+	if (b->spare < 0)
+		b->spare = dup3(b->wake, socket, O_CLOEXEC);
+	if (b->spare != socket)
+		close(socket);
+}
+
 static void client_close(struct ipcshare__broker *b, size_t i)
 {
-	close(b->clients[i].socket);
+	socket_close(b, b->clients[i].socket);
 	ipcshare__caller_close(&b->clients[i].caller);
 	b->clients[i] = b->clients[--b->nclients];
 	b->paused = 0;
@@ -295,6 +307,25 @@ static void make_room(struct ipcshare__broker *b)
 		client_drop(b, i);
 }
 
+/*
+ * The next client's socket, or -1. Without a descriptor a client would stay in the queue, and its
+ * rank with it until the deadline. If that lasts, the spare one is enough to tell it so.
+ */
+static int accept_next(struct ipcshare__broker *b, int *status)
+{
+	int socket = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int starves = socket < 0 && (errno == EMFILE || errno == ENFILE);
+
+	if (starves && b->starved && b->spare >= 0) {
+		close(b->spare);
+		b->spare = -1;
+		socket = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		*status = IPCSHARE_ERR_LIMIT;
+	}
+	b->starved = starves;
+	return socket;
+}
+
 static void client_accept(struct ipcshare__broker *b)
 {
 	uint64_t now = ipcshare__now_ns();
@@ -310,13 +341,14 @@ static void client_accept(struct ipcshare__broker *b)
 		b->paused = 1;
 		return;
 	}
-	c.socket = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	c.socket = accept_next(b, &c.status);
 	if (c.socket < 0) {
-		/* Without a descriptor the caller stays in the queue and would wake us for ever. */
+		/* What stays in the queue would wake us for ever. */
 		b->paused = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
 		return;
 	}
-	c.status = ipcshare__caller_of(c.socket, &c.caller);
+	if (!c.status)
+		c.status = ipcshare__caller_of(c.socket, &c.caller);
 	IPCSHARE__POINT("broker.accepted");
 	b->clients[b->nclients++] = c;
 }
@@ -397,12 +429,19 @@ int ipcshare__broker_start(const struct ipcshare__config *config, ipcshare__reti
 		err = ipcshare__fail_errno(errno, "open", "eventfd");
 		goto close_listener;
 	}
+	b->spare = fcntl(b->wake, F_DUPFD_CLOEXEC, 0);
+	if (b->spare < 0) {
+		err = ipcshare__fail_errno(errno, "open", "a spare descriptor");
+		goto close_wake;
+	}
 	err = start_thread(b);
 	if (err)
-		goto close_wake;
+		goto close_spare;
 	*out = b;
 	return 0;
 
+close_spare:
+	close(b->spare);
 close_wake:
 	close(b->wake);
 close_listener:
@@ -424,6 +463,8 @@ void ipcshare__broker_stop(struct ipcshare__broker *b, int in_child)
 	}
 	while (b->nclients) /* in a child: without a word, they are the parent's */
 		client_close(b, 0);
+	if (b->spare >= 0)
+		close(b->spare);
 	close(b->wake);
 	close(b->listener);
 	ipcshare__offers_clear(&b->offers);
