@@ -194,7 +194,7 @@ fuzzers: $(FUZZERS)
 
 soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
-	$(MAKE) $B/run-unit $B/run-fault $B/run-mpi
+	$(MAKE) $B/run-unit $B/run-contract $B/run-fault $B/run-mpi $(if $(TEST_EMU),emu)
 	$(NO_ASLR) env SOAK_SECONDS=$(SECONDS) SEED=$(SEED) CASES=$(CASES) tests/soak.sh
 
 # Whatever TEST_EMU says, the runtime is the one that is found.

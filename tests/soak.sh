@@ -69,6 +69,8 @@ long "cycles of all that comes and goes" "$cycles cycles" \
 	env TEST_CYCLES=$cycles $limit "$B/run-unit" cycles
 [ "$seconds" -lt 300 ] ||
 	long "collectives of more than 2 GiB" "3 calls" env TEST_CASES=100000 $limit "$B/run-unit" coll_sizes.more
+[ "$seconds" -lt 300 ] || [ -z "${TEST_EMU:-}" ] ||
+	long "a sum of more than 4 GiB on ascend" "2 calls" env TEST_LONG=1 $limit "$B/run-contract" reduce.a_sum
 # Some minutes, however long the rest takes.
 [ "$seconds" -lt 600 ] ||
 	long "each use of each call fails" "4 ranks" env TEST_STRIDE=1 TEST_RANKS=4 $limit "$B/run-fault" inject

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Reducing on the device, in the order of a stream. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "pair.h"
 
@@ -109,6 +110,46 @@ static void it_is_done_in_the_order_of_the_stream(void)
 		.set = "ASCENDCL_EMU_TASK_DELAY_US=1000");
 }
 
+/* The engine takes 4 GiB of a sum in one call. Both operands are one, so that one memory is enough. */
+static void doubles_more_than_one_call_takes(struct side *s)
+{
+	const size_t most = (size_t)4 << 30, len = most + 4096;
+	const size_t at[] = { 0, most - sizeof(int32_t), most, len - sizeof(int32_t) };
+	struct ipcshare__stream *stream;
+	struct ipcshare__memory mem;
+	int32_t x;
+
+	REQUIRE_OK(s->ops->alloc(s->be, len, &mem));
+	REQUIRE_OK(s->ops->stream_create(s->be, &stream));
+	for (int i = 0; i < 4; i++) {
+		x = i + 1;
+		side_write(s, (char *)mem.base + at[i], &x, sizeof(x));
+	}
+	counts_reset(s);
+	CHECK_STATUS(s->ops->reduce(s->be, mem.base, mem.base, len, IPCSHARE_INT32, IPCSHARE_OP_SUM,
+				    stream), 0);
+	CHECK_STATUS(s->ops->stream_synchronise(s->be, stream), 0);
+	CHECK_COUNT(s, "aclrtReduceAsync", 2);
+	for (int i = 0; i < 4; i++) {
+		side_read(s, (char *)mem.base + at[i], &x, sizeof(x));
+		CHECK_INT(x, 2 * (i + 1));
+	}
+	s->ops->stream_destroy(s->be, stream);
+	s->ops->release(s->be, &mem);
+}
+
+static void a_sum_above_what_one_call_takes_goes_in_two(void)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (!test_setting("TEST_LONG", 0))
+		test_skip("more than 4 GiB are summed only if TEST_LONG is 1, as in a soak");
+	else if ((uint64_t)sysconf(_SC_AVPHYS_PAGES) * page >> 30 < 6)
+		test_skip("6 GiB of memory are not free");
+	else
+		on_pair(.backend = "ascend", .owner = doubles_more_than_one_call_takes);
+}
+
 /* ---- What it refuses ---- */
 
 static int sum(struct side *s, void *dst, const void *src, size_t len)
@@ -161,4 +202,5 @@ static void what_is_not_on_the_device_is_refused_by_name(void)
 TEST_SUITE(reduce, NULL, NULL,
 	TEST(it_reduces_what_it_says),
 	TEST(it_is_done_in_the_order_of_the_stream),
+	TEST(a_sum_above_what_one_call_takes_goes_in_two),
 	TEST(what_is_not_on_the_device_is_refused_by_name));
