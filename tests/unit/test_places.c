@@ -93,7 +93,7 @@ static int map_users(uid_t uid, gid_t gid)
 
 static int make_read_only(const char *dir)
 {
-	if (mount(dir, dir, NULL, MS_BIND, NULL) ||
+	if (mount(dir, dir, "", MS_BIND, NULL) ||
 	    mount("", dir, "", MS_BIND | MS_REMOUNT | MS_RDONLY, NULL))
 		return errno;
 	return access(dir, W_OK) && errno == EROFS ? 0 : EEXIST;
