@@ -214,7 +214,7 @@ format: ## let clang-format write src, include and mpi as `make lint` wants them
 	.ci/deps lint
 	clang-format -i $$(find src include mpi -name '*.[ch]')
 
-memcheck: ## unit tests under valgrind's memcheck
+memcheck: ## most unit tests under valgrind's memcheck
 	.ci/deps lint
 	$(MAKE) $B/run-unit
 	tests/memcheck.sh

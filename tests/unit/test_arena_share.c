@@ -108,7 +108,7 @@ static void so_are_slabs_of_device_memory(void)
 /* Rank 1 maps what rank 0 packed, until it is told to let go. */
 static void one_maps(struct test_rank *me, void *arg)
 {
-	struct ipcshare_packed packed[2], all[4];
+	struct ipcshare_packed packed[2] = { 0 }, all[4];
 	struct ipcshare_arena *arena;
 	struct ipcshare_identity self, ids[2];
 	void *cell = NULL, *own = NULL, *p[2];

@@ -199,6 +199,8 @@ struct elsewhere {
 	uint64_t endpoint, secret[2];
 };
 
+static struct ipcshare__broker *volatile parents; /* a checker of leaks finds it here */
+
 /* There every user outside has the same id as this one: that of nobody. */
 static void offers_where_no_user_is_known(int channel, void *arg)
 {
@@ -207,6 +209,7 @@ static void offers_where_no_user_is_known(int channel, void *arg)
 	(void)arg;
 	test_no_leak_check();
 	if (!unshare(CLONE_NEWUSER)) {
+		parents = broker;
 		offered_start();
 		e.endpoint = endpoint;
 		memcpy(e.secret, ipcshare__offer_secret(offered_memfd(1)), sizeof(e.secret));

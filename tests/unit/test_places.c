@@ -93,15 +93,15 @@ static int map_users(uid_t uid, gid_t gid)
 
 static int make_read_only(const char *dir)
 {
-	if (mount(dir, dir, NULL, MS_BIND, NULL) ||
-	    mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL))
+	if (mount(dir, dir, "", MS_BIND, NULL) ||
+	    mount("", dir, "", MS_BIND | MS_REMOUNT | MS_RDONLY, NULL))
 		return errno;
 	return access(dir, W_OK) && errno == EROFS ? 0 : EEXIST;
 }
 
 static int change_mounts(unsigned how)
 {
-	int err = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? errno : 0;
+	int err = mount("", "/", "", MS_REC | MS_PRIVATE, NULL) ? errno : 0;
 
 	if (!err && how & READ_ONLY_TMP)
 		err = make_read_only("/tmp") ?: make_read_only("/dev/shm");
