@@ -613,6 +613,74 @@ struct ipcshare_peer {
 IPCSHARE_API int ipcshare_group_peer(struct ipcshare_group *group, int rank,
 				     struct ipcshare_peer *out);
 
+/**
+ * struct ipcshare_place - where a rank ran when its group was created
+ * @package, @numa: the package and the NUMA node, as the system counts them, that hold all cores it
+ *                  may use; -1 it may use those of several, for it isn't bound, or it is not known
+ * @cache: the same for the last-level cache, named by the lowest core that shares it
+ * @cores: cores (hardware threads) it may use, by its affinity and cpuset; 0 not known
+ * @first_core: the lowest of them, as the system counts; -1 not known
+ * @device_numa: the NUMA node next to its device; -1 it has none, or it is not known
+ * @device_address: PCI address of its device, "0000:c1:00.0"; "" not known
+ */
+struct ipcshare_place {
+	size_t size;
+	int package;
+	int numa;
+	int cache;
+	int cores;
+	int first_core;
+	int device_numa;
+	char device_address[16];
+};
+
+/** ipcshare_group_place - look at one rank; out->size must be set. Local. ERR_INVALID, ERR_CLOSED */
+IPCSHARE_API int ipcshare_group_place(const struct ipcshare_group *group, int rank,
+				      struct ipcshare_place *out);
+
+/* Into what a node falls, and each of these into the next. */
+enum ipcshare_level {
+	IPCSHARE_LEVEL_NODE,
+	IPCSHARE_LEVEL_PACKAGE,
+	IPCSHARE_LEVEL_NUMA,
+	IPCSHARE_LEVEL_CACHE, /* the last level */
+	IPCSHARE_LEVELS
+};
+
+/**
+ * ipcshare_group_leaders - which ranks of a group share a package, a NUMA node, a cache
+ * @leaders: an array with a place for each rank; gets the lowest rank that shares the part with it
+ *
+ * Two ranks are in one part if they have one leader; a rank that is its own leader leads. Parts of a
+ * level lie in one part of the level before. Ranks that are bound to no single one (their place says
+ * -1) make up one part together. The same on every rank, as are the next two.
+ *
+ * Return: 0; ERR_INVALID; ERR_CLOSED
+ * Threads: any.  Ranks: local.
+ */
+IPCSHARE_API int ipcshare_group_leaders(const struct ipcshare_group *group,
+					enum ipcshare_level level, int *leaders);
+
+/**
+ * ipcshare_group_order - the ranks in an order in which neighbours are near each other
+ * @ranks: an array with a place for each rank
+ *
+ * Rank 0 comes first, and the ranks of each part of each level in a row: so no order goes from part
+ * to part less often, at any level.
+ *
+ * Return: 0; ERR_INVALID; ERR_CLOSED
+ */
+IPCSHARE_API int ipcshare_group_order(const struct ipcshare_group *group, int *ranks);
+
+/**
+ * ipcshare_group_tree - a tree of the ranks in which one edge leads into each part
+ * @root: a rank
+ * @parents: an array with a place for each rank: the rank above it; -1 for @root
+ *
+ * Return: 0; ERR_INVALID; ERR_CLOSED
+ */
+IPCSHARE_API int ipcshare_group_tree(const struct ipcshare_group *group, int root, int *parents);
+
 /* ---- Share ---------------------------------------------------------------------------------- */
 
 struct ipcshare_buf {
