@@ -10,7 +10,9 @@
 /* ---- This one ---- */
 
 /* What is known of a machine that nobody could look at. */
-static struct ipcshare__part whole = { .kind = IPCSHARE__PART_MACHINE, .parent = -1, .number = -1 };
+static struct ipcshare__machine_part whole = { .kind = IPCSHARE__PART_MACHINE,
+					       .parent = -1,
+					       .number = -1 };
 static const struct ipcshare__machine unknown = { .parts = &whole, .nparts = 1 };
 
 const struct ipcshare__machine *ipcshare__machine(bool devices)
@@ -55,9 +57,9 @@ static void *room(void *array, int n, size_t size)
 }
 
 int ipcshare__machine_add(struct ipcshare__machine *m, int parent,
-			  const struct ipcshare__part *part)
+			  const struct ipcshare__machine_part *part)
 {
-	struct ipcshare__part *more = room(m->parts, m->nparts, sizeof(*more));
+	struct ipcshare__machine_part *more = room(m->parts, m->nparts, sizeof(*more));
 
 	if (!more)
 		return -1;
@@ -83,15 +85,35 @@ int ipcshare__machine_cpu(struct ipcshare__machine *m, int number, int part)
 
 /* ---- Asked ---- */
 
-int ipcshare__part_above(const struct ipcshare__machine *m, int part, enum ipcshare__part_kind kind)
+int ipcshare__machine_above(const struct ipcshare__machine *m, int part,
+			    enum ipcshare__machine_kind kind)
 {
 	while (part >= 0 && m->parts[part].kind != kind)
 		part = m->parts[part].parent;
 	return part;
 }
 
-int ipcshare__part_find(const struct ipcshare__machine *m, enum ipcshare__part_kind kind,
-			int number)
+int ipcshare__machine_end(const struct ipcshare__machine *m, int part)
+{
+	int end = part + 1;
+
+	while (end < m->nparts && m->parts[end].parent >= part)
+		end++;
+	return end;
+}
+
+int ipcshare__machine_count(const struct ipcshare__machine *m, int part,
+			    enum ipcshare__machine_kind kind)
+{
+	int n = 0;
+
+	for (int i = part; i < ipcshare__machine_end(m, part); i++)
+		n += m->parts[i].kind == kind;
+	return n;
+}
+
+int ipcshare__machine_find(const struct ipcshare__machine *m, enum ipcshare__machine_kind kind,
+			   int number)
 {
 	for (int i = 0; i < m->nparts; i++)
 		if (m->parts[i].kind == kind && m->parts[i].number == number)
@@ -99,7 +121,7 @@ int ipcshare__part_find(const struct ipcshare__machine *m, enum ipcshare__part_k
 	return -1;
 }
 
-int ipcshare__part_number(const struct ipcshare__machine *m, int part)
+int ipcshare__machine_number(const struct ipcshare__machine *m, int part)
 {
 	return part < 0 ? -1 : m->parts[part].number;
 }

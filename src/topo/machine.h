@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum ipcshare__part_kind {
+enum ipcshare__machine_kind {
 	IPCSHARE__PART_MACHINE,
 	IPCSHARE__PART_PACKAGE,
 	IPCSHARE__PART_NUMA, /* and the cores next to it, if it has any */
@@ -23,8 +23,8 @@ enum ipcshare__part_kind {
 	IPCSHARE__PART_NET, /* a network interface, "eth0" */
 };
 
-struct ipcshare__part {
-	enum ipcshare__part_kind kind;
+struct ipcshare__machine_part {
+	enum ipcshare__machine_kind kind;
 	int parent; /* index; it stands before its children, and each subtree stands together. -1: none */
 	/* As the system counts; of a cache the lowest CPU that shares it. -1: not known */
 	int number;
@@ -34,7 +34,7 @@ struct ipcshare__part {
 };
 
 struct ipcshare__machine {
-	struct ipcshare__part *parts; /* the machine first */
+	struct ipcshare__machine_part *parts; /* the machine first */
 	int nparts;
 	int *cpus; /* the part of each CPU, by the system's number; -1: there is none */
 	int ncpus;
@@ -52,18 +52,23 @@ int ipcshare__machine_load(bool devices, struct ipcshare__machine **out);
 void ipcshare__machine_free(struct ipcshare__machine *machine);
 /* Append a part behind @parent and all that is below it so far: its index, or -1 without memory. */
 int ipcshare__machine_add(struct ipcshare__machine *machine, int parent,
-			  const struct ipcshare__part *part);
+			  const struct ipcshare__machine_part *part);
 /* CPU @number is part @part: 0, or -1 without memory. */
 int ipcshare__machine_cpu(struct ipcshare__machine *machine, int number, int part);
 
 /* @part itself, or the next above it that is of @kind; -1 there is none. */
-int ipcshare__part_above(const struct ipcshare__machine *machine, int part,
-			 enum ipcshare__part_kind kind);
+int ipcshare__machine_above(const struct ipcshare__machine *machine, int part,
+			    enum ipcshare__machine_kind kind);
+/* One behind the last part of the subtree of @part. */
+int ipcshare__machine_end(const struct ipcshare__machine *machine, int part);
+/* How many parts of @kind there are in it. */
+int ipcshare__machine_count(const struct ipcshare__machine *machine, int part,
+			    enum ipcshare__machine_kind kind);
 /* The first of that kind and number; -1 there is none. */
-int ipcshare__part_find(const struct ipcshare__machine *machine, enum ipcshare__part_kind kind,
-			int number);
+int ipcshare__machine_find(const struct ipcshare__machine *machine,
+			   enum ipcshare__machine_kind kind, int number);
 /* The number of @part; -1 if @part is -1. */
-int ipcshare__part_number(const struct ipcshare__machine *machine, int part);
+int ipcshare__machine_number(const struct ipcshare__machine *machine, int part);
 
 /* The verbs device with the shortest way to @part: below the deepest part that holds both; -1 none. */
 int ipcshare__nic_nearest(const struct ipcshare__machine *machine, int part);

@@ -20,7 +20,7 @@ struct copy {
 	bool failed;
 };
 
-static int add(struct copy *c, int parent, struct ipcshare__part part)
+static int add(struct copy *c, int parent, struct ipcshare__machine_part part)
 {
 	int at = ipcshare__machine_add(c->to, parent, &part);
 
@@ -38,9 +38,9 @@ static int number_of(hwloc_obj_t obj)
 static int add_numa(struct copy *c, int parent, hwloc_obj_t obj)
 {
 	return add(c, parent,
-		   (struct ipcshare__part){ .kind = IPCSHARE__PART_NUMA,
-					    .number = number_of(obj),
-					    .bytes = obj->attr->numanode.local_memory });
+		   (struct ipcshare__machine_part){ .kind = IPCSHARE__PART_NUMA,
+						    .number = number_of(obj),
+						    .bytes = obj->attr->numanode.local_memory });
 }
 
 /* A memory-side cache stands between, if there is one. */
@@ -70,13 +70,13 @@ static int enter_memory(struct copy *c, int parent, hwloc_obj_t obj)
 static bool is_last_level(const struct copy *c, int parent, hwloc_obj_t obj)
 {
 	return (obj->type == HWLOC_OBJ_L3CACHE || obj->type == HWLOC_OBJ_L2CACHE) &&
-	       ipcshare__part_above(c->to, parent, IPCSHARE__PART_CACHE) < 0;
+	       ipcshare__machine_above(c->to, parent, IPCSHARE__PART_CACHE) < 0;
 }
 
 /* The part that @obj is; @parent if it is none of its own. */
 static int enter(struct copy *c, int parent, hwloc_obj_t obj)
 {
-	struct ipcshare__part part = { .number = number_of(obj) };
+	struct ipcshare__machine_part part = { .number = number_of(obj) };
 
 	if (obj->type == HWLOC_OBJ_MACHINE) {
 		part.kind = IPCSHARE__PART_MACHINE;
@@ -136,7 +136,7 @@ static int npu_number(const struct copy *c, hwloc_obj_t obj, const char *address
 
 static int enter_npu(struct copy *c, int parent, hwloc_obj_t obj)
 {
-	struct ipcshare__part part = { .kind = IPCSHARE__PART_NPU };
+	struct ipcshare__machine_part part = { .kind = IPCSHARE__PART_NPU };
 
 	address_of(obj, part.address);
 	part.number = npu_number(c, obj, part.address);
@@ -145,7 +145,7 @@ static int enter_npu(struct copy *c, int parent, hwloc_obj_t obj)
 
 static int enter_port(struct copy *c, int parent, hwloc_obj_t obj)
 {
-	struct ipcshare__part part = { .number = -1 };
+	struct ipcshare__machine_part part = { .number = -1 };
 
 	if (obj->attr->osdev.type == HWLOC_OBJ_OSDEV_OPENFABRICS)
 		part.kind = IPCSHARE__PART_NIC;
@@ -166,8 +166,8 @@ static void copy_devices(struct copy *c, int parent, hwloc_obj_t first)
 
 		if (obj->type == HWLOC_OBJ_BRIDGE)
 			at = add(c, parent,
-				 (struct ipcshare__part){ .kind = IPCSHARE__PART_BRIDGE,
-							  .number = -1 });
+				 (struct ipcshare__machine_part){ .kind = IPCSHARE__PART_BRIDGE,
+								  .number = -1 });
 		else if (is_npu(obj))
 			at = enter_npu(c, parent, obj);
 		else if (obj->type == HWLOC_OBJ_OS_DEVICE)

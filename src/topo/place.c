@@ -12,9 +12,9 @@ static const struct ipcshare__wire_place nowhere = {
 
 /* The part of that kind that holds all CPUs seen so far and @cpu; -1 there is none. */
 static int with(const struct ipcshare__machine *m, const struct ipcshare__wire_place *so_far,
-		int number, int cpu, enum ipcshare__part_kind kind)
+		int number, int cpu, enum ipcshare__machine_kind kind)
 {
-	int here = ipcshare__part_number(m, ipcshare__part_above(m, cpu, kind));
+	int here = ipcshare__machine_number(m, ipcshare__machine_above(m, cpu, kind));
 
 	return !so_far->cores || here == number ? here : -1;
 }
@@ -34,12 +34,12 @@ static void add_cpu(const struct ipcshare__machine *m, int number, struct ipcsha
 static void add_device(const struct ipcshare__machine *m, int device,
 		       struct ipcshare__wire_place *p)
 {
-	int npu = device < 0 ? -1 : ipcshare__part_find(m, IPCSHARE__PART_NPU, device);
+	int npu = device < 0 ? -1 : ipcshare__machine_find(m, IPCSHARE__PART_NPU, device);
 
 	if (npu < 0)
 		return;
-	p->device_numa = ipcshare__part_number(m,
-					       ipcshare__part_above(m, npu, IPCSHARE__PART_NUMA));
+	p->device_numa = ipcshare__machine_number(m, ipcshare__machine_above(m, npu,
+									     IPCSHARE__PART_NUMA));
 	memcpy(p->address, m->parts[npu].address, sizeof(p->address));
 }
 

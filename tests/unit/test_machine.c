@@ -8,7 +8,7 @@
 #include "support/test.h"
 #include "topo/place.h"
 
-static int count(const struct ipcshare__machine *m, enum ipcshare__part_kind kind)
+static int count(const struct ipcshare__machine *m, enum ipcshare__machine_kind kind)
 {
 	int n = 0;
 
@@ -36,7 +36,7 @@ static void check_tree(const struct ipcshare__machine *m)
 			continue;
 		CHECK_INT(m->parts[m->cpus[c]].kind, IPCSHARE__PART_CPU);
 		CHECK_INT(m->parts[m->cpus[c]].number, c);
-		CHECK(ipcshare__part_above(m, m->cpus[c], IPCSHARE__PART_NUMA) >= 0,
+		CHECK(ipcshare__machine_above(m, m->cpus[c], IPCSHARE__PART_NUMA) >= 0,
 		      "core %d is in no NUMA node", c);
 		cpus++;
 	}
@@ -189,7 +189,7 @@ static void places_that_cannot_be_are_found_out(void)
 
 static const struct way {
 	const char *machine;
-	enum ipcshare__part_kind from;
+	enum ipcshare__machine_kind from;
 	int number;
 	const char *nic; /* NULL: none */
 } ways[] = {
@@ -213,7 +213,7 @@ static void the_nearest_nic_is_found(void)
 
 		if (!m)
 			return;
-		from = ipcshare__part_find(m, w->from, w->number);
+		from = ipcshare__machine_find(m, w->from, w->number);
 		REQUIRE(from >= 0, "row %zu: there is no such part", i);
 		nic = ipcshare__nic_nearest(m, from);
 		CHECK((nic < 0) == !w->nic, "row %zu: part %d", i, nic);
@@ -229,7 +229,7 @@ static void a_nic_behind_the_same_switch_is_nearer(void)
 	struct ipcshare__machine m = { .nparts = 0 };
 	static const struct {
 		int parent;
-		struct ipcshare__part part;
+		struct ipcshare__machine_part part;
 	} parts[] = {
 		{ -1, { .kind = IPCSHARE__PART_MACHINE } },
 		{ 0, { .kind = IPCSHARE__PART_NUMA } },
