@@ -249,14 +249,16 @@ IPCSHARE_API const char *ipcshare_call_name(int call);
  * @len: 1 .. PTRDIFF_MAX; need not be whole pages
  * @out: set to the first byte, aligned to a page
  *
- * The bytes start as zero and are reserved: using them can't fail later. Each call makes one
+ * The bytes start as zero and are reserved: using them can't fail later. So on host their pages lie on
+ * the NUMA node where the caller runs (or where its memory policy puts them: numactl), whoever
+ * touches them first: bind a rank before it allocates. Each call makes one
  * allocation (on host one memfd: a descriptor and whole pages), so take many small buffers from an
  * arena (below). Sharing any part of an allocation makes its whole pages reachable for the peers.
  *
  * Return: 0; ERR_INVALID; ERR_NO_MEMORY the machine, or the memory cgroup of the job or container,
  *         has not that much left; ERR_LIMIT no file descriptor left
  * Cost:   a few system calls, and the kernel zeroes the pages.
- * Source: memfd_create(2), fallocate(2).
+ * Source: memfd_create(2), fallocate(2); set_mempolicy(2) for the node.
  */
 IPCSHARE_API int ipcshare_alloc(struct ipcshare_ctx *ctx, size_t len, void **out);
 
@@ -339,6 +341,22 @@ IPCSHARE_API int ipcshare_find(struct ipcshare_ctx *ctx, const void *ptr, void *
  *         device could not, as happens when the owner of imported memory has ended
  */
 IPCSHARE_API int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *src, size_t len);
+
+/**
+ * ipcshare_nearest_nic - the network card with the shortest way to memory
+ * @ptr, @len: memory of the context or of the program; NULL: where the calling thread runs
+ * @name, @room: gets the name of the verbs device, "mlx5_0"; 64 bytes are enough
+ *
+ * Below the same PCI switch as the device that the memory is on, else in the NUMA node of most of its
+ * pages, else in the package. Of several that are as near, the first. Where pages are that this
+ * process has not touched yet can't be told: then it is where the calling thread runs.
+ *
+ * Return: 0; ERR_INVALID; ERR_UNSUPPORTED no such device is seen in this node; ERR_CLOSED
+ * Cost:   the first call of a process looks for devices: tens of milliseconds.
+ * Source: hwloc; move_pages(2) for the pages.
+ */
+IPCSHARE_API int ipcshare_nearest_nic(struct ipcshare_ctx *ctx, const void *ptr, size_t len,
+				      char *name, size_t room);
 
 /**
  * ipcshare_trim - close all mappings of peers' memory that are only kept for reuse

@@ -174,7 +174,7 @@ static void cores_text(const struct topo *t, int part, bool only_usable, char *t
 static void show_device(const struct ipcshare__machine *m, int part, int indent)
 {
 	const struct ipcshare__machine_part *p = &m->parts[part];
-	int nic = p->kind == IPCSHARE__PART_NPU ? ipcshare__nic_nearest(m, part) : -1;
+	int nic = p->kind == IPCSHARE__PART_NPU ? ipcshare__machine_nic(m, part) : -1;
 	const char *kind = p->kind == IPCSHARE__PART_NIC   ? "NIC "
 			   : p->kind == IPCSHARE__PART_NET ? "Network "
 							   : "";
@@ -228,7 +228,7 @@ static void show_here(const struct topo *t)
 	const struct ipcshare__machine *m = t->machine;
 	int numa = t->here.numa < 0 ? -1
 				    : ipcshare__machine_find(m, IPCSHARE__PART_NUMA, t->here.numa),
-	    nic = ipcshare__nic_nearest(m, numa < 0 ? 0 : numa);
+	    nic = ipcshare__machine_nic(m, numa < 0 ? 0 : numa);
 	char cores[WIDTH - 22];
 
 	printf("\nThis process\n");

@@ -191,7 +191,7 @@ static void draw_device(struct drawing *d, int part)
 {
 	const struct ipcshare__machine_part *p = &d->m->parts[part];
 	const struct box *b = &d->boxes[part];
-	int nic = p->kind == IPCSHARE__PART_NPU ? ipcshare__nic_nearest(d->m, part) : -1;
+	int nic = p->kind == IPCSHARE__PART_NPU ? ipcshare__machine_nic(d->m, part) : -1;
 	const char *colour = p->kind == IPCSHARE__PART_NPU   ? GREEN
 			     : p->kind == IPCSHARE__PART_NIC ? ORANGE
 							     : GREY;

@@ -147,7 +147,7 @@ static int depth_of_both(const struct ipcshare__machine *m, int a, int b)
 	return depth(m, a);
 }
 
-int ipcshare__nic_nearest(const struct ipcshare__machine *m, int part)
+int ipcshare__machine_nic(const struct ipcshare__machine *m, int part)
 {
 	int best = -1, deepest = 0;
 

@@ -71,6 +71,6 @@ int ipcshare__machine_find(const struct ipcshare__machine *machine,
 int ipcshare__machine_number(const struct ipcshare__machine *machine, int part);
 
 /* The verbs device with the shortest way to @part: below the deepest part that holds both; -1 none. */
-int ipcshare__nic_nearest(const struct ipcshare__machine *machine, int part);
+int ipcshare__machine_nic(const struct ipcshare__machine *machine, int part);
 
 #endif

@@ -55,7 +55,7 @@
 	X(recvmsg)                                                                                 \
 	X(poll)                                                                                    \
 	X(eventfd)                                                                                 \
-	X(syscall) /* futex and pidfd_open */                                                      \
+	X(syscall) /* futex, pidfd_open, move_pages */                                                \
 	X(nanosleep)                                                                               \
 	X(sched_getaffinity)                                                                       \
 	X(pthread_create)                                                                          \

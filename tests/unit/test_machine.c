@@ -215,7 +215,7 @@ static void the_nearest_nic_is_found(void)
 			return;
 		from = ipcshare__machine_find(m, w->from, w->number);
 		REQUIRE(from >= 0, "row %zu: there is no such part", i);
-		nic = ipcshare__nic_nearest(m, from);
+		nic = ipcshare__machine_nic(m, from);
 		CHECK((nic < 0) == !w->nic, "row %zu: part %d", i, nic);
 		if (nic >= 0 && w->nic)
 			CHECK_STR(m->parts[nic].name, w->nic);
@@ -242,8 +242,8 @@ static void a_nic_behind_the_same_switch_is_nearer(void)
 
 	for (int i = 0; i < 7; i++)
 		REQUIRE_INT(ipcshare__machine_add(&m, parts[i].parent, &parts[i].part), i);
-	CHECK_INT(ipcshare__nic_nearest(&m, 5), 6);
-	CHECK_INT(ipcshare__nic_nearest(&m, 1), 3); /* both as near: the first */
+	CHECK_INT(ipcshare__machine_nic(&m, 5), 6);
+	CHECK_INT(ipcshare__machine_nic(&m, 1), 3); /* both as near: the first */
 	free(m.parts);
 }
 
