@@ -6,6 +6,7 @@ MPICC    ?= mpicc##		MPI's compiler wrapper; mpicc.mpich and so on take their mp
 OBJCOPY  ?= objcopy
 CFLAGS   ?= -O2 -g##	beside CC, CXX, CPPFLAGS, LDFLAGS and LDLIBS as usual
 SAN      ?=##		build and test with a sanitizer: address,undefined or thread
+HWLOC    ?=##		0 does without hwloc; 1 wants it; else as its headers are there or not
 WERROR   ?=##		1 makes warnings errors
 V        ?=##		1 shows the compilers' command lines
 RANKS    ?= 4##		processes of make run
@@ -25,7 +26,13 @@ MANDIR     ?= $(PREFIX)/share/man
 DOCDIR     ?= $(PREFIX)/share/doc/libipcshare
 
 # ---- What is built: a new folder of the library is one word here ----------------------------
-LIB_DIRS := base backend backend/host backend/ascend memory group coll
+LIB_DIRS := base backend backend/host backend/ascend memory topo group coll
+# Without hwloc the machine is one part: one file of src/topo in place of another.
+ifeq ($(strip $(HWLOC)),)
+HWLOC := $(if $(shell $(CC) $(CPPFLAGS) -include hwloc.h -E -x c /dev/null >/dev/null 2>&1 && echo yes),1,0)
+endif
+LEFT_OUT := $(if $(filter 0,$(HWLOC)),src/topo/machine_hwloc.c tests/unit/test_hwloc.c,src/topo/machine_none.c)
+export HWLOC_LIBS := $(if $(filter 0,$(HWLOC)),,-lhwloc)
 
 # Each compiler and sanitizer, and coverage, has its own folder, so that their objects never meet.
 comma  := ,
@@ -34,7 +41,7 @@ space  := $(empty) $(empty)
 FLAVOUR := $(filter-out cc mpicc,$(notdir $(CC) $(MPICC))) $(subst $(comma),+,$(SAN)) $(GCOV:1=coverage)
 B      := build$(addprefix /,$(subst $(space),-,$(strip $(FLAVOUR))))
 
-objects       = $(patsubst %.c,$B/%.o,$(wildcard $1))
+objects       = $(patsubst %.c,$B/%.o,$(filter-out $(LEFT_OUT),$(wildcard $1)))
 LIB_OBJ      := $(call objects,$(LIB_DIRS:%=src/%/*.c))
 INFO_OBJ     := $(call objects,src/tools/*.c)
 MPI_OBJ      := $(call objects,mpi/*.c)
@@ -115,6 +122,7 @@ $(LIARS): private override LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=ipcshare__%
 $B/fuzz/reply: private override LDFLAGS += -Wl$(comma)--wrap=poll
 $B/fuzz/workload: $B/bench/workload.o $B/bench/pattern.o
 $(FUZZERS): $B/libipcshare.a
+$(PROGRAMS) $(TESTS) $(FUZZERS): private override LDLIBS += $(HWLOC_LIBS)
 $(PROGRAMS) $(TESTS) $(FUZZERS):
 	@mkdir -p $(@D)
 	$(call say,link   ) $(COMPILER) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -288,7 +296,7 @@ pc:
 	@mkdir -p $B/pkgconfig
 	@for pc in $(PC); do sed \
 		-e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-		-e "s|@VERSION@|$$($(version))|" \
+		-e "s|@VERSION@|$$($(version))|" -e 's|@REQUIRES@|$(HWLOC_LIBS:-l%=%)|' \
 		-e "s|@MPI_CFLAGS@|$$($(call mpi_flags,compile,[ID]))|" \
 		-e "s|@MPI_LIBS@|$$($(call mpi_flags,link,[Ll]))|" $${pc#$B/}.in >$$pc; done
 version   = sed -n 's/^.define IPCSHARE_VERSION_[MP][A-Z]* //p' include/ipcshare.h | paste -sd.

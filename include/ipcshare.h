@@ -249,14 +249,16 @@ IPCSHARE_API const char *ipcshare_call_name(int call);
  * @len: 1 .. PTRDIFF_MAX; need not be whole pages
  * @out: set to the first byte, aligned to a page
  *
- * The bytes start as zero and are reserved: using them can't fail later. Each call makes one
+ * The bytes start as zero and are reserved: using them can't fail later. So on host their pages lie on
+ * the NUMA node where the caller runs (or where its memory policy puts them: numactl), whoever
+ * touches them first: bind a rank before it allocates. Each call makes one
  * allocation (on host one memfd: a descriptor and whole pages), so take many small buffers from an
  * arena (below). Sharing any part of an allocation makes its whole pages reachable for the peers.
  *
  * Return: 0; ERR_INVALID; ERR_NO_MEMORY the machine, or the memory cgroup of the job or container,
  *         has not that much left; ERR_LIMIT no file descriptor left
  * Cost:   a few system calls, and the kernel zeroes the pages.
- * Source: memfd_create(2), fallocate(2).
+ * Source: memfd_create(2), fallocate(2); set_mempolicy(2) for the node.
  */
 IPCSHARE_API int ipcshare_alloc(struct ipcshare_ctx *ctx, size_t len, void **out);
 
@@ -339,6 +341,22 @@ IPCSHARE_API int ipcshare_find(struct ipcshare_ctx *ctx, const void *ptr, void *
  *         device could not, as happens when the owner of imported memory has ended
  */
 IPCSHARE_API int ipcshare_copy(struct ipcshare_ctx *ctx, void *dst, const void *src, size_t len);
+
+/**
+ * ipcshare_nearest_nic - the network card with the shortest way to memory
+ * @ptr, @len: memory of the context or of the program; NULL: where the calling thread runs
+ * @name, @room: gets the name of the verbs device, "mlx5_0"; 64 bytes are enough
+ *
+ * Below the same PCI switch as the device that the memory is on, else in the NUMA node of most of its
+ * pages, else in the package. Of several that are as near, the first. Where pages are that this
+ * process has not touched yet can't be told: then it is where the calling thread runs.
+ *
+ * Return: 0; ERR_INVALID; ERR_UNSUPPORTED no such device is seen in this node; ERR_CLOSED
+ * Cost:   the first call of a process looks for devices: tens of milliseconds.
+ * Source: hwloc; move_pages(2) for the pages.
+ */
+IPCSHARE_API int ipcshare_nearest_nic(struct ipcshare_ctx *ctx, const void *ptr, size_t len,
+				      char *name, size_t room);
 
 /**
  * ipcshare_trim - close all mappings of peers' memory that are only kept for reuse
@@ -612,6 +630,74 @@ struct ipcshare_peer {
 /** ipcshare_group_peer - look at one rank; out->size must be set. Local. ERR_INVALID, ERR_CLOSED */
 IPCSHARE_API int ipcshare_group_peer(struct ipcshare_group *group, int rank,
 				     struct ipcshare_peer *out);
+
+/**
+ * struct ipcshare_place - where a rank ran when its group was created
+ * @package, @numa: the package and the NUMA node, as the system counts them, that hold all cores it
+ *                  may use; -1 it may use those of several, for it isn't bound, or it is not known
+ * @cache: the same for the last-level cache, named by the lowest core that shares it
+ * @cores: cores (hardware threads) it may use, by its affinity and cpuset; 0 not known
+ * @first_core: the lowest of them, as the system counts; -1 not known
+ * @device_numa: the NUMA node next to its device; -1 it has none, or it is not known
+ * @device_address: PCI address of its device, "0000:c1:00.0"; "" not known
+ */
+struct ipcshare_place {
+	size_t size;
+	int package;
+	int numa;
+	int cache;
+	int cores;
+	int first_core;
+	int device_numa;
+	char device_address[16];
+};
+
+/** ipcshare_group_place - look at one rank; out->size must be set. Local. ERR_INVALID, ERR_CLOSED */
+IPCSHARE_API int ipcshare_group_place(const struct ipcshare_group *group, int rank,
+				      struct ipcshare_place *out);
+
+/* Into what a node falls, and each of these into the next. */
+enum ipcshare_level {
+	IPCSHARE_LEVEL_NODE,
+	IPCSHARE_LEVEL_PACKAGE,
+	IPCSHARE_LEVEL_NUMA,
+	IPCSHARE_LEVEL_CACHE, /* the last level */
+	IPCSHARE_LEVELS
+};
+
+/**
+ * ipcshare_group_leaders - which ranks of a group share a package, a NUMA node, a cache
+ * @leaders: an array with a place for each rank; gets the lowest rank that shares the part with it
+ *
+ * Two ranks are in one part if they have one leader; a rank that is its own leader leads. Parts of a
+ * level lie in one part of the level before. Ranks that are bound to no single one (their place says
+ * -1) make up one part together. The same on every rank, as are the next two.
+ *
+ * Return: 0; ERR_INVALID; ERR_CLOSED
+ * Threads: any.  Ranks: local.
+ */
+IPCSHARE_API int ipcshare_group_leaders(const struct ipcshare_group *group,
+					enum ipcshare_level level, int *leaders);
+
+/**
+ * ipcshare_group_order - the ranks in an order in which neighbours are near each other
+ * @ranks: an array with a place for each rank
+ *
+ * Rank 0 comes first, and the ranks of each part of each level in a row: so no order goes from part
+ * to part less often, at any level.
+ *
+ * Return: 0; ERR_INVALID; ERR_CLOSED
+ */
+IPCSHARE_API int ipcshare_group_order(const struct ipcshare_group *group, int *ranks);
+
+/**
+ * ipcshare_group_tree - a tree of the ranks in which one edge leads into each part
+ * @root: a rank
+ * @parents: an array with a place for each rank: the rank above it; -1 for @root
+ *
+ * Return: 0; ERR_INVALID; ERR_CLOSED
+ */
+IPCSHARE_API int ipcshare_group_tree(const struct ipcshare_group *group, int root, int *parents);
 
 /* ---- Share ---------------------------------------------------------------------------------- */
 

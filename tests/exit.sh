@@ -53,7 +53,7 @@ end()
 
 export TIME_LIMIT="${TIME_LIMIT:-60}" IPCSHARE_TIMEOUT=30
 ${MPICC:-mpicc} -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Iinclude ${SAN:+-fsanitize=$SAN} \
-	-o "$program" tests/exit_program.c "$B/libipcshare-mpi.a" "$B/libipcshare.a" -pthread
+	-o "$program" tests/exit_program.c "$B/libipcshare-mpi.a" "$B/libipcshare.a" ${HWLOC_LIBS--lhwloc} -pthread
 end after 0 "all is ended in order after MPI_Finalize()"
 end leave 0 "exit() with all alive"
 end abandon 0 "all is abandoned after MPI_Finalize()"

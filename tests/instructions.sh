@@ -31,7 +31,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 # Without what debuggers read: valgrind does not know all that compilers write there.
 ${CC:-cc} -std=c11 -O2 -Wall -Wextra -Iinclude -Wl,-S -o "$scratch/program" tests/instructions.c \
-	"$B/libipcshare.a" -pthread
+	"$B/libipcshare.a" ${HWLOC_LIBS--lhwloc} -pthread
 valgrind --tool=callgrind --callgrind-out-file="$scratch/out" "$scratch/program" >"$scratch/log" 2>&1 || {
 	cat "$scratch/log"
 	exit 1

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 8u
+#define IPCSHARE__LAYOUT 9u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -183,6 +183,18 @@ _Static_assert(sizeof(struct ipcshare__wire_blob) == 64, "wire layout");
 
 /* ---- Group: what the ranks exchange in collectives ---- */
 
+/* Where a rank runs; numbers as the system counts them, -1 it is not in one alone, or not known. */
+struct ipcshare__wire_place {
+	int32_t package;
+	int32_t numa;
+	int32_t cache; /* the last level: the lowest CPU that shares it */
+	int32_t first; /* CPU that it may use, -1 not known */
+	uint32_t cores; /* how many; 0 not known */
+	int32_t device_numa; /* next to its device */
+	char address[16]; /* PCI address of that, "" not known */
+};
+_Static_assert(sizeof(struct ipcshare__wire_place) == 40, "wire layout");
+
 /* The one allgather of group creation. */
 struct ipcshare__wire_hello {
 	uint32_t magic;
@@ -194,10 +206,11 @@ struct ipcshare__wire_hello {
 	struct ipcshare__identity identity;
 	char control_key[IPCSHARE__KEY_SIZE]; /* of the rank's control page, host backend */
 	char version[15];
+	struct ipcshare__wire_place place;
 	uint32_t check; /* over all bytes before it */
 	uint32_t pad;
 };
-_Static_assert(sizeof(struct ipcshare__wire_hello) == 176, "wire layout");
+_Static_assert(sizeof(struct ipcshare__wire_hello) == 216, "wire layout");
 
 /* First exchange of every collective: what is called, and how long the second one is. */
 enum ipcshare__collective {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/identity.h"
 #include "base/point.h"
+#include "group/crowd.h"
 #include "group/verdict.h"
 #include "group/wait.h"
 
@@ -95,20 +96,16 @@ void ipcshare__board_leave(struct ipcshare_group *g, int rank)
 	g->members[rank].control = NULL;
 }
 
-/* A rank that is bound to a core of its own sees but one. */
+/* All come to the same: each looks at what all have written before they met. */
 bool ipcshare__board_crowded(const struct ipcshare_group *g)
 {
-	const size_t words = sizeof(g->page->cores) / sizeof(g->page->cores[0]);
-	int cores = 0;
+	const uint64_t *cores[IPCSHARE__CORES_MOST];
 
-	for (size_t i = 0; i < words; i++) {
-		uint64_t all = g->page->cores[i];
-
-		for (int r = 0; r < g->size; r++)
-			all |= r == g->rank ? 0 : g->members[r].control->cores[i];
-		cores += __builtin_popcountll(all);
-	}
-	return g->size > cores;
+	if (g->size > IPCSHARE__CORES_MOST)
+		return true;
+	for (int r = 0; r < g->size; r++)
+		cores[r] = r == g->rank ? g->page->cores : g->members[r].control->cores;
+	return ipcshare__is_crowd(cores, g->size);
 }
 
 /* ---- Rounds ---- */

@@ -18,7 +18,7 @@ int ipcshare__board_allow(struct ipcshare_group *group);
 /* Map @rank's part, of which @key is the key. */
 int ipcshare__board_meet(struct ipcshare_group *group, int rank, const char *key);
 void ipcshare__board_leave(struct ipcshare_group *group, int rank);
-/* All parts are mapped: are there more ranks than cores that they may use, all together? */
+/* All parts are mapped: is there not a core for each rank? */
 bool ipcshare__board_crowded(const struct ipcshare_group *group);
 
 /*

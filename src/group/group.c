@@ -17,6 +17,7 @@
 #include "group/board.h"
 #include "group/mesh.h"
 #include "group/wait.h"
+#include "topo/place.h"
 
 /* Its context is alive as long as it is. */
 int ipcshare__group_check(const struct ipcshare_group *g, const char *stage)
@@ -49,6 +50,7 @@ static void hello_fill(struct ipcshare_group *g, int status, const char *key,
 		.identity = g->ctx->identity,
 	};
 	memcpy(h->control_key, key, sizeof(h->control_key));
+	ipcshare__place_here(h->identity.device, &h->place);
 	snprintf(h->version, sizeof(h->version), "%s", ipcshare_version());
 	h->check = hello_sum(h);
 }
@@ -86,6 +88,9 @@ static int hello_check(const struct ipcshare_group *g, const struct ipcshare__wi
 				      "a group holds the ranks of one node; "
 				      "ipcshare_mpi_group_create() finds them",
 				      "the rank runs on another machine");
+	if (!ipcshare__place_is_sound(&h->place))
+		return ipcshare__fail(IPCSHARE_ERR_PROTOCOL, "group", "",
+				      "the rank says that it runs in a place that there can't be");
 	return ipcshare__identity_check(&h->identity, "group");
 }
 
@@ -100,13 +105,14 @@ static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hel
 			return err;
 		}
 		g->members[r].identity = all[r].identity;
+		g->places[r] = all[r].place;
 		if (ipcshare__identity_same(&all[r].identity, &g->ctx->identity))
 			continue;
 		g->others[g->nothers++] = all[r].identity;
 		g->members[r].pidfd = ipcshare__identity_watch(&all[r].identity,
 							       &g->members[r].ended);
 	}
-	return 0;
+	return ipcshare__levels_make(g->places, g->size, &g->levels);
 }
 
 /* ---- Peers ---- */
@@ -190,6 +196,8 @@ static void group_delete(struct ipcshare_group *g)
 	free(g->serials);
 	free(g->headers);
 	free(g->spare);
+	ipcshare__levels_clear(&g->levels);
+	free(g->places);
 	free(g->others);
 	free(g->members);
 	free(g);
@@ -220,11 +228,13 @@ static struct ipcshare_group *group_new(struct ipcshare_ctx *ctx,
 	pthread_mutex_init(&g->catalog_lock, NULL);
 	g->members = calloc(n, sizeof(*g->members));
 	g->others = calloc(n, sizeof(*g->others));
+	g->places = calloc(n, sizeof(*g->places));
 	g->headers = calloc(n, sizeof(*g->headers));
 	g->serials = calloc(n, sizeof(*g->serials));
 	g->hellos = calloc(n, sizeof(*g->hellos));
 	g->details = calloc(n, sizeof(*g->details));
-	if (!g->members || !g->others || !g->headers || !g->serials || !g->hellos || !g->details) {
+	if (!g->members || !g->others || !g->places || !g->headers || !g->serials || !g->hellos ||
+	    !g->details) {
 		group_delete(g);
 		return NULL;
 	}

@@ -9,6 +9,7 @@
 #include "base/idmap.h"
 #include "group/catalog.h"
 #include "memory/context.h"
+#include "topo/levels.h"
 
 struct ipcshare__member {
 	struct ipcshare__identity identity;
@@ -35,12 +36,14 @@ struct ipcshare_group {
 	struct ipcshare__memory control; /* our own control page; .base NULL until it is made */
 	bool control_exported;
 	bool met; /* exchanges go over the board; before that over the bootstrap */
-	bool crowded; /* more ranks than cores: never spin */
+	bool crowded; /* some ranks must share a core: never spin */
 	struct ipcshare__control *page; /* what we write: in .control, or before that the next */
 	struct ipcshare__control unshared;
 	struct ipcshare__member *members; /* by rank */
 	struct ipcshare__identity *others; /* of the ranks in other processes: the whitelist */
 	size_t nothers;
+	struct ipcshare__wire_place *places; /* by rank: where each one runs */
+	struct ipcshare__levels levels; /* that follow from it */
 	/* What all ranks say in an exchange, by rank: so none fails, and breaks the group, for want of memory. */
 	struct ipcshare__wire_header *headers;
 	uint64_t *serials;

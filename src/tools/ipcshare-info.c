@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ipcshare-info - what the library is, what it finds on this machine, how it is set */
+#include <errno.h>
 #include <getopt.h>
 #include <ipcshare.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tools/info.h"
+#include "tools/topo.h"
 
 enum {
 	FINE,
@@ -19,19 +22,23 @@ enum show {
 	SETTINGS = 'c',
 	DOCTOR = 'd',
 	JSON = 'j',
+	TOPO = 't',
 	VERSION = 'v',
 	HELP = 'h',
 	WRONG = '?',
 };
 
 static const char help[] =
-	"Usage: ipcshare-info [-c | --doctor | --json]\n"
+	"Usage: ipcshare-info [-c | --doctor | --json | --topo [--svg FILE]]\n"
 	"Shows what libipcshare finds on this machine: backends, kernel features, limits.\n"
 	"\n"
 	"  -c, --config   show all settings: value, where it comes from, what is accepted\n"
 	"      --doctor   try each thing that a backend needs; say what is wrong and what\n"
 	"                 helps. Makes a context on each NPU for a moment\n"
 	"      --json     show everything, settings and doctor too, as one JSON object\n"
+	"      --topo     show where things sit: packages, NUMA nodes, caches, cores,\n"
+	"                 NPUs, NICs, and which cores this process may use\n"
+	"      --svg FILE with --topo: draw it into FILE as well\n"
 	"      --version  show the version\n"
 	"  -h, --help     show this help\n"
 	"\n"
@@ -40,12 +47,16 @@ static const char help[] =
 	"2 bad usage; 3 the output can't be written.\n"
 	"More: man ipcshare-info, man 7 ipcshare\n";
 
-static enum show parse(int argc, char **argv)
+#define SVG 's'
+
+static enum show parse(int argc, char **argv, const char **svg)
 {
 	static const struct option options[] = {
 		{ "config", no_argument, NULL, SETTINGS },
 		{ "doctor", no_argument, NULL, DOCTOR },
 		{ "json", no_argument, NULL, JSON },
+		{ "topo", no_argument, NULL, TOPO },
+		{ "svg", required_argument, NULL, SVG },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, HELP },
 		{ 0 },
@@ -58,8 +69,14 @@ static enum show parse(int argc, char **argv)
 			return WRONG;
 		if (option == HELP || option == VERSION)
 			return option == HELP ? HELP : VERSION;
-		if (what != JSON) /* which has all of it */
+		if (option == SVG)
+			*svg = optarg;
+		else if (what != JSON) /* which has all of it */
 			what = (enum show)option;
+	}
+	if (*svg && what != TOPO) {
+		fprintf(stderr, "%s: --svg goes with --topo\n", argv[0]);
+		return WRONG;
 	}
 	if (optind == argc)
 		return what;
@@ -88,9 +105,33 @@ static int show(enum show what)
 	return info_is_bad(&info) ? NOT_USABLE : FINE;
 }
 
+/* Exit status */
+static int draw(const struct topo *topo, const char *path)
+{
+	FILE *f = fopen(path, "we");
+	int bad = !f || topo_svg(topo, f);
+
+	if (f && fclose(f))
+		bad = 1;
+	if (!bad)
+		return FINE;
+	fprintf(stderr, "ipcshare-info: writing %s: %s\n", path, strerror(errno));
+	return NOT_WRITTEN;
+}
+
+static int show_topo(const char *svg)
+{
+	static struct topo topo;
+
+	topo_find(&topo);
+	topo_text(&topo);
+	return svg ? draw(&topo, svg) : FINE;
+}
+
 int main(int argc, char **argv)
 {
-	enum show what = parse(argc, argv);
+	const char *svg = NULL;
+	enum show what = parse(argc, argv, &svg);
 	int status = FINE;
 
 	if (what == WRONG) {
@@ -101,6 +142,8 @@ int main(int argc, char **argv)
 		fputs(help, stdout);
 	else if (what == VERSION)
 		printf("ipcshare-info %s\n", ipcshare_version());
+	else if (what == TOPO)
+		status = show_topo(svg);
 	else
 		status = show(what);
 	if (!fflush(stdout) && !ferror(stdout))

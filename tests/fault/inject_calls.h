@@ -55,7 +55,7 @@
 	X(recvmsg)                                                                                 \
 	X(poll)                                                                                    \
 	X(eventfd)                                                                                 \
-	X(syscall) /* futex and pidfd_open */                                                      \
+	X(syscall) /* futex, pidfd_open, move_pages */                                                \
 	X(nanosleep)                                                                               \
 	X(sched_getaffinity)                                                                       \
 	X(pthread_create)                                                                          \
@@ -66,6 +66,7 @@
 #define NO_ERROR "POSIX or the man page knows no failure of it"
 #define IN_GLIBC "glibc's takes no resource, so only a wrong argument makes it fail"
 #define RUNTIME "opens the Ascend runtime: the tests of ascend_open and the emulator's failures"
+#define HWLOC "what it can't tell is one part; the tests of machine make it fail"
 
 /* X(name, why it is not failed) */
 #define INJECT_NEVER(X)                                                                            \
@@ -120,6 +121,17 @@
 	X(pthread_cond_broadcast, IN_GLIBC)                                                        \
 	X(dup3, "in place of an open descriptor; if not, the next client that goes gives its own")  \
 	X(eventfd_write, "blocks or fails only when the counter is full: it is 1 at most")         \
+	X(hwloc_topology_init, HWLOC)                                                              \
+	X(hwloc_topology_load, HWLOC)                                                              \
+	X(hwloc_topology_destroy, HWLOC)                                                           \
+	X(hwloc_topology_set_flags, HWLOC)                                                         \
+	X(hwloc_topology_set_all_types_filter, HWLOC)                                              \
+	X(hwloc_topology_set_type_filter, HWLOC)                                                   \
+	X(hwloc_topology_set_io_types_filter, HWLOC)                                               \
+	X(hwloc_topology_set_components, HWLOC)                                                    \
+	X(hwloc_topology_is_thissystem, HWLOC)                                                     \
+	X(hwloc_get_obj_by_depth, HWLOC)                                                           \
+	X(hwloc_bitmap_first, HWLOC)                                                               \
 	X(dlopen, RUNTIME)                                                                         \
 	X(dlsym, RUNTIME)                                                                          \
 	X(dlclose, RUNTIME)                                                                        \

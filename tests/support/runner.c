@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "support/internal.h"
+#include "topo/machine.h"
 
 /* Made by the linker around the pointers of TEST_SUITE(). */
 extern const struct test_suite *const __start_test_suites[]
@@ -388,6 +389,9 @@ int test_main(int argc, char **argv, int rank)
 	setvbuf(stdout, NULL, _IONBF, 0); /* so that no child prints it again */
 	signal(SIGALRM, on_alarm);
 	signal(SIGPIPE, SIG_IGN);
+	/* Children and ranks inherit what is found: it takes longer than most tests. */
+	ipcshare__machine(false);
+	ipcshare__machine(true);
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return 2;
 	for (size_t i = 0; __start_test_suites + i < __stop_test_suites; i++)

@@ -51,6 +51,23 @@ static int opens(void)
 	return ipcshare_last_error()->hint[0] ? -err : PROGRAM_HELPLESS;
 }
 
+static int finds_nic(size_t room)
+{
+	char name[64] = "untouched";
+	struct ipcshare_ctx *ctx;
+	void *memory;
+	int err = ipcshare_open(NULL, &ctx);
+
+	if (err)
+		return -err;
+	err = ipcshare_alloc(ctx, 1 << 20, &memory);
+	if (!err)
+		err = ipcshare_nearest_nic(ctx, memory, 1 << 20, name, room);
+	printf("%s\n%s\n", name, err ? ipcshare_explain() : "");
+	ipcshare_close(ctx);
+	return -err;
+}
+
 int program_main(char **argv, int *code)
 {
 	int words = 0;
@@ -61,6 +78,8 @@ int program_main(char **argv, int *code)
 		*code = asks(argv + 2);
 	else if (words == 2 && !strcmp(argv[1], PROGRAM_OPENS))
 		*code = opens();
+	else if (words == 3 && !strcmp(argv[1], PROGRAM_NIC))
+		*code = finds_nic(strtoul(argv[2], NULL, 10));
 	else
 		return 0;
 	return 1;

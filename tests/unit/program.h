@@ -7,6 +7,8 @@
 #define PROGRAM_ASKS "--ask"
 /* Opens a context. */
 #define PROGRAM_OPENS "--open"
+/* Its last argument is the room for a name: prints the NIC nearest to memory that it has allocated. */
+#define PROGRAM_NIC "--nic"
 
 /* Instead of an exit code, which is minus a status: it has inherited something of the library's, */
 #define PROGRAM_HOLDS 100

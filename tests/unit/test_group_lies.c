@@ -66,6 +66,11 @@ static void with_another_layout(struct ipcshare__wire_hello *h)
 	h->layout++;
 }
 
+static void in_no_place(struct ipcshare__wire_hello *h)
+{
+	h->place.numa = -2;
+}
+
 static void in_anothers_name(struct ipcshare__wire_hello *h)
 {
 	h->identity.proc++;
@@ -80,6 +85,7 @@ static const struct falsehood falsehoods[] = {
 	{ "another node", from_another_node, IPCSHARE_ERR_OTHER_NODE, 1, 0 },
 	{ "another backend", with_another_backend, IPCSHARE_ERR_MISMATCH, 1, 0 },
 	{ "another layout", with_another_layout, IPCSHARE_ERR_VERSION, 1, 0 },
+	{ "no place", in_no_place, IPCSHARE_ERR_PROTOCOL, 1, 0 },
 	/* Rank 1 lets somebody else in: rank 0 is the first to be hurt. */
 	{ "another process", in_anothers_name, IPCSHARE_ERR_NOT_ALLOWED, 0, 1 },
 	{ "another address", at_no_address, IPCSHARE_ERR_UNREACHABLE, 1, 0 },
