@@ -36,6 +36,7 @@ B      := build$(addprefix /,$(subst $(space),-,$(strip $(FLAVOUR))))
 
 objects       = $(patsubst %.c,$B/%.o,$(wildcard $1))
 LIB_OBJ      := $(call objects,$(LIB_DIRS:%=src/%/*.c))
+RDMA_OBJ     := $(call objects,src/rdma/*.c)
 INFO_OBJ     := $(call objects,src/tools/*.c)
 MPI_OBJ      := $(call objects,mpi/*.c)
 BENCH_OBJ    := $(call objects,bench/*.c)
@@ -45,15 +46,18 @@ CONTRACT_OBJ := $(call objects,tests/contract/*.c)
 MPITEST_OBJ  := $(call objects,tests/mpi/*.c)
 FAULT_OBJ    := $(call objects,tests/fault/*.c)
 FUZZ_OBJ     := $(call objects,tests/fuzz/*.c)
+VERBS_OBJ    := $(call objects,tests/verbs/*.c)
 # What tests of faults do meanwhile is as in the unit tests.
 FAULT_UNIT   := $(patsubst %,$B/tests/unit/%.o,coll_case elements team workout)
-TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ) $(FUZZ_OBJ)
-OBJ          := $(LIB_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
+TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ) $(FUZZ_OBJ) $(VERBS_OBJ)
+OBJ          := $(LIB_OBJ) $(RDMA_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
 # The library once more, with points at which tests end a process.
 POINT_OBJ    := $(LIB_OBJ:$B/%=$B/fault/%)
 
 HDR      := $(wildcard include/*.h)
-ARCHIVES := $B/libipcshare.a $B/libipcshare-mpi.a
+# Without the header of libibverbs all else is built.
+VERBS    := $(shell echo '\#include <infiniband/verbs.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo 1)
+ARCHIVES := $B/libipcshare.a $B/libipcshare-mpi.a $(if $(VERBS),$B/libipcshare-rdma.a)
 PROGRAMS := $B/ipcshare-info $B/ipcshare-bench
 TESTS    := $B/run-unit $B/run-contract $B/run-mpi $B/run-fault
 # Parsers of untrusted bytes: a program each, of the file of that name.
@@ -84,6 +88,7 @@ everything: all $(PROGRAMS) $(TESTS) $(FUZZERS) emu
 
 $B/libipcshare.a: $(LIB_OBJ)
 $B/libipcshare-mpi.a: $(MPI_OBJ)
+$B/libipcshare-rdma.a: $(RDMA_OBJ)
 $(ARCHIVES):
 	$(call say,archive) rm -f $@ && $(AR) rcs $@ $^
 
@@ -97,7 +102,8 @@ $B/fault/libipcshare.a: $(POINT_OBJ) $B/fault/calls
 
 $B/ipcshare-info: $(INFO_OBJ) $B/libipcshare.a
 $B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
-$B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
+# A libibverbs of the tests' own stands in for the one with devices.
+$B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $(VERBS_OBJ) $B/libipcshare-rdma.a $B/libipcshare.a
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-fault: $(FAULT_OBJ) $(FAULT_UNIT) $(SUPPORT_OBJ) $B/fault/libipcshare.a
@@ -263,7 +269,7 @@ endif
 
 # ---- Installing ---------------------------------------------------------------------------------
 # Every file once, as what@where; uninstall removes precisely these.
-PC        := $(patsubst %.in,$B/%,$(wildcard pkgconfig/*.pc.in))
+PC        := $(patsubst %.in,$B/%,$(filter-out $(if $(VERBS),,%-rdma.pc.in),$(wildcard pkgconfig/*.pc.in)))
 MAN       := $(wildcard docs/man/*.[0-9])
 WORKLOADS := $(wildcard bench/workloads/*.txt)
 EXAMPLES  := $(wildcard docs/examples/*.c)
