@@ -205,8 +205,9 @@ fuzzers: $(FUZZERS)
 # Debian's kernel is fetched once, into build/rdma-vm, and not installed.
 test-rdma: ## move a peer's buffers by RDMA, over a soft-RoCE device in a small virtual machine
 	.ci/deps test-rdma
-	$(MAKE) $B/run-rdma
+	$(MAKE) $B/run-rdma $B/ipcshare-info
 	tests/rdma/vm.sh $B/run-rdma
+	tests/rdma/vm.sh $B/ipcshare-info | grep -e 'RDMA devices: rxe0' -e '^skipped'
 
 soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
