@@ -43,6 +43,7 @@ B      := build$(addprefix /,$(subst $(space),-,$(strip $(FLAVOUR))))
 
 objects       = $(patsubst %.c,$B/%.o,$(filter-out $(LEFT_OUT),$(wildcard $1)))
 LIB_OBJ      := $(call objects,$(LIB_DIRS:%=src/%/*.c))
+RDMA_OBJ     := $(call objects,src/rdma/*.c)
 INFO_OBJ     := $(call objects,src/tools/*.c)
 MPI_OBJ      := $(call objects,mpi/*.c)
 BENCH_OBJ    := $(call objects,bench/*.c)
@@ -52,17 +53,22 @@ CONTRACT_OBJ := $(call objects,tests/contract/*.c)
 MPITEST_OBJ  := $(call objects,tests/mpi/*.c)
 FAULT_OBJ    := $(call objects,tests/fault/*.c)
 FUZZ_OBJ     := $(call objects,tests/fuzz/*.c)
+VERBS_OBJ    := $(call objects,tests/verbs/*.c)
+RDMATEST_OBJ := $(call objects,tests/rdma/*.c)
 # What tests of faults do meanwhile is as in the unit tests.
 FAULT_UNIT   := $(patsubst %,$B/tests/unit/%.o,coll_case elements team workout)
-TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ) $(FUZZ_OBJ)
-OBJ          := $(LIB_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
+TEST_OBJ     := $(SUPPORT_OBJ) $(UNIT_OBJ) $(CONTRACT_OBJ) $(MPITEST_OBJ) $(FAULT_OBJ) $(FUZZ_OBJ) \
+                $(VERBS_OBJ) $(RDMATEST_OBJ)
+OBJ          := $(LIB_OBJ) $(RDMA_OBJ) $(INFO_OBJ) $(MPI_OBJ) $(BENCH_OBJ) $(TEST_OBJ)
 # The library once more, with points at which tests end a process.
 POINT_OBJ    := $(LIB_OBJ:$B/%=$B/fault/%)
 
 HDR      := $(wildcard include/*.h)
-ARCHIVES := $B/libipcshare.a $B/libipcshare-mpi.a
+# Without the header of libibverbs all else is built.
+VERBS    := $(shell echo '\#include <infiniband/verbs.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo 1)
+ARCHIVES := $B/libipcshare.a $B/libipcshare-mpi.a $(if $(VERBS),$B/libipcshare-rdma.a)
 PROGRAMS := $B/ipcshare-info $B/ipcshare-bench
-TESTS    := $B/run-unit $B/run-contract $B/run-mpi $B/run-fault
+TESTS    := $B/run-unit $B/run-contract $B/run-mpi $B/run-fault $B/run-rdma
 # Parsers of untrusted bytes: a program each, of the file of that name.
 FUZZ     := share call hello names request reply workload settings
 FUZZERS  := $(FUZZ:%=$B/fuzz/%)
@@ -91,6 +97,7 @@ everything: all $(PROGRAMS) $(TESTS) $(FUZZERS) emu
 
 $B/libipcshare.a: $(LIB_OBJ)
 $B/libipcshare-mpi.a: $(MPI_OBJ)
+$B/libipcshare-rdma.a: $(RDMA_OBJ)
 $(ARCHIVES):
 	$(call say,archive) rm -f $@ && $(AR) rcs $@ $^
 
@@ -104,7 +111,10 @@ $B/fault/libipcshare.a: $(POINT_OBJ) $B/fault/calls
 
 $B/ipcshare-info: $(INFO_OBJ) $B/libipcshare.a
 $B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
-$B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
+# A libibverbs of the tests' own stands in for the one with devices, which run-rdma takes.
+$B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $(VERBS_OBJ) $B/libipcshare-rdma.a $B/libipcshare.a
+$B/run-rdma: $(RDMATEST_OBJ) $(SUPPORT_OBJ) $B/tests/unit/team.o $B/libipcshare-rdma.a $B/libipcshare.a
+$B/run-rdma: private override LDLIBS += -libverbs
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a
 $B/run-mpi: $(MPITEST_OBJ) $(SUPPORT_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 $B/run-fault: $(FAULT_OBJ) $(FAULT_UNIT) $(SUPPORT_OBJ) $B/fault/libipcshare.a
@@ -200,6 +210,13 @@ fuzz fuzz-quick: ## alter what other processes say, for an hour (a minute) each 
 	$(NO_ASLR) tests/fuzz/run.sh build/clang-fuzzer-no-link+address+undefined/fuzz $(SECONDS_EACH) $(FUZZ)
 fuzzers: $(FUZZERS)
 
+# Debian's kernel is fetched once, into build/rdma-vm, and not installed.
+test-rdma: ## move a peer's buffers by RDMA, over a soft-RoCE device in a small virtual machine
+	.ci/deps test-rdma
+	$(MAKE) $B/run-rdma $B/ipcshare-info
+	tests/rdma/vm.sh $B/run-rdma
+	tests/rdma/vm.sh $B/ipcshare-info | grep -e 'RDMA devices: rxe0' -e '^skipped'
+
 soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
 	$(MAKE) $B/run-unit $B/run-contract $B/run-fault $B/run-mpi $(if $(TEST_EMU),emu)
@@ -271,7 +288,7 @@ endif
 
 # ---- Installing ---------------------------------------------------------------------------------
 # Every file once, as what@where; uninstall removes precisely these.
-PC        := $(patsubst %.in,$B/%,$(wildcard pkgconfig/*.pc.in))
+PC        := $(patsubst %.in,$B/%,$(filter-out $(if $(VERBS),,%-rdma.pc.in),$(wildcard pkgconfig/*.pc.in)))
 MAN       := $(wildcard docs/man/*.[0-9])
 WORKLOADS := $(wildcard bench/workloads/*.txt)
 EXAMPLES  := $(wildcard docs/examples/*.c)
@@ -311,5 +328,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z_]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything lint format memcheck sanitize run-sanitized coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything lint format memcheck sanitize run-sanitized coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu test-rdma deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d) $(POINT_OBJ:.o=.d)

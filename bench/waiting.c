@@ -2,6 +2,7 @@
 #include "waiting.h"
 
 #include <mpi.h>
+#include <stddef.h>
 
 /* The value of a switch among MPI's control variables; -1 if there is no such one. */
 static int read_switch(const char *name)

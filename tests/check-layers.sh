@@ -20,8 +20,8 @@ layers='
 	BEGIN {
 		rank["base"] = 0; rank["backend"] = 1; rank["memory"] = 2
 		rank["topo"] = 2.5 # the hello of a group carries places
-		rank["group"] = rank["rdma"] = 3
-		rank["coll"] = 4; rank["mpi"] = 5; rank["tools"] = 6
+		rank["group"] = 3
+		rank["coll"] = rank["rdma"] = 4; rank["mpi"] = 5; rank["tools"] = 6
 	}
 	# "src/base/log.h" -> "base", "mpi/x.c" -> "mpi"
 	function folder(path) { sub(/^src\//, "", path); sub(/\/.*/, "", path); return path }
@@ -73,7 +73,7 @@ check_sources()
 			only("^(mpi|bench|tests)/|^include/ipcshare_mpi.h$", \
 			     "only mpi/, bench/ and tests/ know MPI")
 		if (name ~ /^(infiniband|rdma)\//)
-			only("^src/rdma/|^include/ipcshare_rdma.h$", "only src/rdma knows verbs")
+			only("^(src/rdma|tests)/", "only src/rdma and tests know verbs")
 		if (name ~ /^hwloc/)
 			only("^src/topo/machine_hwloc.c$|^tests/unit/test_hwloc.c$", \
 			     "only src/topo/machine_hwloc.c knows hwloc")
@@ -254,7 +254,11 @@ self_test()
 	plant $s src/group/planted.c '#include <mpi.h>' 'know MPI'
 	plant $s src/group/planted.c '#include <ipcshare_mpi.h>' 'know MPI'
 	plant $s src/tools/planted.c '#include "ipcshare_mpi.h"' 'know MPI'
-	plant $s mpi/planted.c '#include <infiniband/verbs.h>' 'knows verbs'
+	plant $s mpi/planted.c '#include <infiniband/verbs.h>' 'know verbs'
+	plant $s include/planted.h '#include <infiniband/verbs.h>' 'know verbs'
+	plant $s src/group/planted.c '#include "rdma/x.h"' "group $below rdma"
+	plant $s src/coll/planted.c '#include "rdma/x.h"' "coll $below rdma"
+	plant $s src/rdma/planted.c '#include "group/x.h"' ''
 	plant $s src/rdma/planted.c '#include <infiniband/verbs.h>' ''
 	plant $s src/tools/planted.c '#include <hwloc.h>' 'knows hwloc'
 	plant $s src/topo/planted.c '#include <hwloc.h>' 'knows hwloc'

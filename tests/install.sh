@@ -27,6 +27,19 @@ build "$scratch/program++" "${CXX:-g++}" -DOMPI_SKIP_MPICXX -DMPICH_SKIP_MPICXX 
 	"$scratch/program.cc"
 "$scratch/program++" || fail "the C++ program gave $?"
 
+package=ipcshare-rdma
+cat >"$scratch/rdma.cc" <<'EOF'
+#include <ipcshare_rdma.h>
+
+int main()
+{
+	return ipcshare_rdma_unpack(nullptr, nullptr) != IPCSHARE_ERR_INVALID ||
+	       ipcshare_rdma_open_device("none", nullptr) != IPCSHARE_ERR_INVALID;
+}
+EOF
+build "$scratch/rdma" "${CXX:-g++}" "$scratch/rdma.cc"
+"$scratch/rdma" || fail "the program with RDMA gave $?"
+
 "$scratch/prefix/bin/ipcshare-info" >/dev/null || fail "the installed ipcshare-info gave $?"
 
 # A package is made with DESTDIR: the same files, which name their last place only.

@@ -107,8 +107,10 @@ void ipcshare__handle_remove(const void *handle)
 /* It was not found alive: why not? Or was there a change just then? */
 static int look_again(const void *handle, enum ipcshare__handle_kind kind, const char *stage)
 {
-	static const char *const name[] = { "",	     "context", "group", "set",
-					    "share", "plan",	"arena", "view" };
+	static const char *const name[] = {
+		"",	"context", "group", "set",	   "share",
+		"plan", "arena",   "view",  "RDMA domain", "RDMA region"
+	};
 	struct ipcshare__behind what;
 	uint32_t now;
 	bool found;

@@ -14,6 +14,8 @@ enum ipcshare__handle_kind {
 	IPCSHARE__HANDLE_PLAN,
 	IPCSHARE__HANDLE_ARENA,
 	IPCSHARE__HANDLE_VIEW,
+	IPCSHARE__HANDLE_RDMA_DOMAIN,
+	IPCSHARE__HANDLE_RDMA_REGION,
 };
 
 int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind);

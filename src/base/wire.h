@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Every byte that two processes share, and nothing else: fixed widths, no pointers, native byte
- * order (both ends run on one machine). Whoever changes a layout changes IPCSHARE__LAYOUT.
+ * order (both ends run on one machine, but for the record of a region, which goes to others; all are
+ * little-endian). Whoever changes a layout changes IPCSHARE__LAYOUT.
  * It lives in base, below all that uses it: the broker (backend/host), the handles of one-sided
  * sharing (memory) and the records of a group (group).
  */
@@ -23,6 +24,7 @@
 #define IPCSHARE__MAGIC_HEADER 0x52444548u /* "HEDR" */
 #define IPCSHARE__MAGIC_BLOB 0x424f4c42u /* "BLOB" */
 #define IPCSHARE__MAGIC_CONTROL 0x4c525443u /* "CTRL" */
+#define IPCSHARE__MAGIC_RDMA 0x4d44u /* "DM" */
 
 /* ---- Who a process is ---- */
 
@@ -357,6 +359,19 @@ _Static_assert(offsetof(struct ipcshare__control, verdict) == 4 * IPCSHARE__LINE
 _Static_assert(sizeof(struct ipcshare__control) == 5 * IPCSHARE__LINE, "wire layout");
 #define IPCSHARE__CONTROL_SIZE                                                                     \
 	(sizeof(struct ipcshare__control) + 2 * sizeof(struct ipcshare__slot))
+/* ---- RDMA: a registered region, for a process on another node ---- */
+
+struct ipcshare__wire_rdma {
+	uint16_t magic;
+	uint16_t layout; /* IPCSHARE__LAYOUT */
+	uint32_t rkey;
+	uint64_t base;
+	uint64_t length;
+	uint32_t access; /* enum ibv_access_flags */
+	uint32_t check; /* over all bytes before it */
+};
+_Static_assert(sizeof(struct ipcshare__wire_rdma) == 32, "struct ipcshare_rdma_record, public");
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");
 
 #endif

@@ -174,6 +174,27 @@ int ipcshare_set_status(const struct ipcshare_set *open, int rank, size_t i)
 	return err;
 }
 
+int ipcshare__set_anchor(struct ipcshare_set *open, int rank, size_t i,
+			 struct ipcshare__anchor *out)
+{
+	struct ipcshare__set *set = ipcshare__set_of(open);
+	const struct ipcshare__used *u;
+
+	if (!ipcshare_len(open, rank, i))
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "set", "",
+				      "buffer %zu of rank %d does not exist, or is empty", i, rank);
+	if (!ipcshare_ptr_lazy(open, rank, i))
+		return ipcshare_last_error()->status;
+	pthread_mutex_lock(&set->lock);
+	u = &set->rows[rank].used[set->rows[rank].cells.ref[i]];
+	*out = (struct ipcshare__anchor){ .region = u->own, .mapping = u->mapping };
+	pthread_mutex_lock(&set->group->ctx->lock);
+	ipcshare__anchor_keep(out);
+	pthread_mutex_unlock(&set->group->ctx->lock);
+	pthread_mutex_unlock(&set->lock);
+	return 0;
+}
+
 uint64_t ipcshare_set_failures(const struct ipcshare_set *open)
 {
 	if (ipcshare__handle_check(open, IPCSHARE__HANDLE_SET, "set"))

@@ -5,6 +5,7 @@
 
 #include "group/part.h"
 #include "group/plan.h"
+#include "memory/anchor.h"
 
 struct ipcshare__set {
 	struct ipcshare_set open; /* first: what users see */
@@ -56,6 +57,12 @@ void ipcshare__set_cancel(struct ipcshare__set *set);
  */
 int ipcshare__set_end(struct ipcshare__set *set, struct ipcshare__part *parts, const void *own,
 		      size_t len, struct ipcshare_error *bad);
+/*
+ * Where buffer @i of @rank lies, held; in a lazy set it is mapped first. IPCSHARE_ERR_INVALID there is no such
+ * buffer, or it is empty; or why it can't be used here.
+ */
+int ipcshare__set_anchor(struct ipcshare_set *set, int rank, size_t i,
+			 struct ipcshare__anchor *out);
 /* For the collective form: what all ranks counted; and that it is to be freed together. */
 void ipcshare__set_agreed(struct ipcshare_set *set, uint64_t failures);
 void ipcshare__set_delete(struct ipcshare_set *set);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/handle.h"
 #include "base/point.h"
+#include "memory/anchor.h"
 #include "memory/context.h"
 
 /* ---- Giving up a mapping that nobody uses and nobody can find ---- */
@@ -39,6 +40,8 @@ void ipcshare__mappings_close(struct ipcshare_ctx *ctx, struct ipcshare__mapping
 {
 	if (!list)
 		return;
+	for (struct ipcshare__mapping *m = list; m; m = m->next)
+		ipcshare__attached_end(ctx, &m->attached);
 	unmap_all(ctx, list);
 	ipcshare__closing_end(ctx, list);
 	free_all(list);
@@ -423,6 +426,7 @@ void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *
 	struct ipcshare__peer *peer = m->peer;
 	struct ipcshare__mapping *gone = NULL;
 	uint32_t region = m->region, generation = m->generation;
+	bool last;
 
 	pthread_mutex_lock(&ctx->lock);
 	if (--m->users == 0) {
@@ -435,9 +439,10 @@ void ipcshare__mapping_drop(struct ipcshare_ctx *ctx, struct ipcshare__mapping *
 					cache_take(ctx, false, &gone));
 	}
 	pthread_mutex_unlock(&ctx->lock);
-	if (gone && peer->same_process)
-		ipcshare__region_drop_local(peer->endpoint, region, generation);
+	last = gone;
 	ipcshare__mappings_close(ctx, gone);
+	if (last && peer->same_process) /* what was attached to it has ended */
+		ipcshare__region_drop_local(peer->endpoint, region, generation);
 	ipcshare__peer_drop(ctx, peer);
 }
 

@@ -38,6 +38,7 @@ struct ipcshare__mapping {
 	size_t maps; /* of these, what ipcshare_map() gave out: in imports.maps while not 0 */
 	struct ipcshare__imported at;
 	size_t length; /* of the region */
+	struct ipcshare__attached *attached; /* ended before it is unmapped */
 };
 
 struct ipcshare__imports {

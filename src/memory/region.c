@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/point.h"
+#include "memory/anchor.h"
 #include "memory/context.h"
 
 #define NO_SLOT UINT32_MAX
@@ -249,6 +250,7 @@ void ipcshare__region_close(struct ipcshare_ctx *ctx, struct ipcshare__region *r
 	const struct ipcshare__backend_ops *ops = ctx->backend->ops;
 	uint64_t start;
 
+	ipcshare__attached_end(ctx, &r->attached);
 	if (r->exported) {
 		start = ipcshare__now_ns();
 		ops->close_export(ctx->backend, &r->mem);

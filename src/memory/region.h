@@ -39,6 +39,7 @@ struct ipcshare__region {
 	char key[IPCSHARE__KEY_SIZE];
 	struct ipcshare__told *told;
 	size_t ntold;
+	struct ipcshare__attached *attached; /* ended before the memory is given back */
 };
 
 struct ipcshare__region_slot {

@@ -2,6 +2,7 @@
 #include "tools/info.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <ipcshare.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,11 +145,29 @@ static void try_open(struct info *info)
 		ipcshare_close(ctx);
 }
 
+/* By the kernel's word: this program is not linked with libibverbs. */
+static void gather_rdma(struct info *info)
+{
+	struct dirent **entries;
+	int n = scandir("/sys/class/infiniband", &entries, NULL, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		const char *name = entries[i]->d_name;
+
+		if (name[0] != '.' && info->nrdma < INFO_RDMA_MAX)
+			snprintf(info->rdma[info->nrdma++], sizeof(info->rdma[0]), "%.63s", name);
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+}
+
 void info_machine(struct info *info)
 {
 	uname(&info->kernel);
 	gather_backends(info);
 	try_open(info);
+	gather_rdma(info);
 	for (int i = 0; i < IPCSHARE__FEATURES; i++)
 		ipcshare__feature_probe((enum ipcshare__feature_id)i, &info->features[i]);
 	for (int i = 0; i < IPCSHARE__LIMITS; i++)

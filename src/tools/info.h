@@ -16,6 +16,7 @@
 #define INFO_BACKENDS_MAX 8
 #define INFO_SETTINGS_MAX 32
 #define INFO_PROCESS_FINDINGS 3
+#define INFO_RDMA_MAX 64
 
 struct info_backend {
 	const char *name;
@@ -53,6 +54,8 @@ struct info {
 	struct info_backend backends[INFO_BACKENDS_MAX];
 	size_t nbackends;
 	char open_problem[640]; /* of ipcshare_open() here; "" it works */
+	char rdma[INFO_RDMA_MAX][64]; /* names of RDMA devices, in order */
+	size_t nrdma;
 	struct ipcshare__feature features[IPCSHARE__FEATURES];
 	struct ipcshare__limit limits[IPCSHARE__LIMITS];
 	struct info_setting settings[INFO_SETTINGS_MAX];

@@ -124,6 +124,14 @@ static void backends(const struct info *info)
 	close_with('}');
 }
 
+static void rdma(const struct info *info)
+{
+	open_in("rdma", '[');
+	for (size_t i = 0; i < info->nrdma; i++)
+		string(NULL, info->rdma[i]);
+	close_with(']');
+}
+
 static void features(const struct info *info)
 {
 	open_in("features", '[');
@@ -263,6 +271,7 @@ void json_all(const struct info *info)
 	string("machine", info->kernel.machine);
 	close_with('}');
 	backends(info);
+	rdma(info);
 	features(info);
 	limits(info);
 	settings(info);

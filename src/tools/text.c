@@ -127,6 +127,16 @@ static void show_backends(const struct info *info)
 	show_open(info);
 }
 
+static void show_rdma(const struct info *info)
+{
+	char text[1024] = "RDMA devices:";
+
+	for (size_t i = 0; i < info->nrdma; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), " %s", info->rdma[i]);
+	flow_line(INDENT,
+		  info->nrdma ? text : "RDMA devices: none, which only libipcshare-rdma needs");
+}
+
 static void show_features(const struct info *info)
 {
 	printf("\nKernel features (each was tried)\n");
@@ -265,6 +275,7 @@ void text_machine(const struct info *info)
 		 info->kernel.machine, info->kernel.release);
 	flow_line(0, text);
 	show_backends(info);
+	show_rdma(info);
 	show_features(info);
 	show_limits(info);
 	show_settings_summary(info);

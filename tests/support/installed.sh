@@ -21,11 +21,12 @@ in_scratch()
 		{ cat "$scratch/log"; fail "make $1 failed"; }
 }
 
-# build OUT COMPILER SOURCE ...: with nothing but what pkg-config says
+# build OUT COMPILER SOURCE ...: with nothing but what pkg-config says of $package
+package=ipcshare-mpi
 build()
 {
 	out=$1
 	shift
-	"$@" ${SAN:+-fsanitize=$SAN} $(pkg-config --cflags --libs ipcshare-mpi) -o "$out" ||
-		fail "can't build with $(pkg-config --cflags --libs ipcshare-mpi)"
+	"$@" ${SAN:+-fsanitize=$SAN} $(pkg-config --cflags --libs $package) -o "$out" ||
+		fail "can't build with $(pkg-config --cflags --libs $package)"
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The program ipcshare-info, run as a user runs it. */
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,19 @@ static void it_shows_every_section(void)
 	CHECK_INT(tool_run(NO_RUNTIME, ""), 0);
 	CHECK_HAS(line_of("ascend"), " not usable ");
 	CHECK_HAS(tool_output, "no Ascend runtime: ");
+	tool_check_columns();
+}
+
+static void it_names_the_rdma_devices_or_says_that_there_is_none(void)
+{
+	glob_t found = { 0 };
+	size_t n = glob("/sys/class/infiniband/*", 0, NULL, &found) ? 0 : found.gl_pathc;
+
+	CHECK_INT(tool_run("", ""), 0);
+	CHECK_HAS(tool_output, n ? "\n  RDMA devices: " : "\n  RDMA devices: none, ");
+	for (size_t i = 0; i < n; i++)
+		CHECK_HAS(line_of("RDMA devices: "), strrchr(found.gl_pathv[i], '/') + 1);
+	globfree(&found);
 	tool_check_columns();
 }
 
@@ -334,7 +348,7 @@ static void check_has_quoted(const char *member, const char *value)
 
 static void json_has_everything(void)
 {
-	static const char *const members[] = { "kernel", "backends", "open", "features", "limits",
+	static const char *const members[] = { "kernel", "backends", "open", "rdma", "features", "limits",
 					       "settings", "unknown" };
 	size_t count;
 	const struct ipcshare__setting *settings = ipcshare__settings(&count);
@@ -445,6 +459,7 @@ static void a_full_disk_gives_3(void)
 
 TEST_SUITE(info, NULL, NULL,
 	TEST(it_shows_every_section),
+	TEST(it_names_the_rdma_devices_or_says_that_there_is_none),
 	TEST(it_shows_every_feature_and_limit),
 	TEST(settings_show_value_and_source),
 	TEST(the_long_option_is_the_same),

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "fake.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "support/test.h"
+
+struct fake_verbs fake;
+struct ibv_pd fake_pd;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ibv_device devices[2] = { { .name = "fake0" }, { .name = "fake1" } };
+static struct ibv_context context;
+
+void fake_reset(void)
+{
+	fake = (struct fake_verbs){ .devices = 2 };
+}
+
+/* The whole of it is still there. */
+static int is_mapped(const void *addr, size_t length)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (length + page - 1) / page;
+	unsigned char *seen = malloc(pages);
+	int mapped = mincore((void *)(uintptr_t)addr, length, seen) == 0;
+
+	free(seen);
+	return mapped;
+}
+
+static struct ibv_mr *make(struct ibv_pd *pd, void *addr, size_t length)
+{
+	static uint32_t keys;
+	struct ibv_mr *mr = NULL;
+
+	if (fake.making)
+		fake.making();
+	pthread_mutex_lock(&lock);
+	if (fake.fails) {
+		fake.fails--;
+		errno = fake.error;
+	} else {
+		mr = calloc(1, sizeof(*mr));
+		mr->pd = pd;
+		mr->addr = addr;
+		mr->length = length;
+		mr->lkey = ++keys;
+		mr->rkey = keys << 8;
+		fake.made++;
+		fake.lost += !is_mapped(addr, length);
+	}
+	pthread_mutex_unlock(&lock);
+	return mr;
+}
+
+/* ibv_reg_mr() is a macro, and calls either. */
+#undef ibv_reg_mr
+struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int access)
+{
+	(void)access;
+	return make(pd, addr, length);
+}
+
+struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
+				unsigned access)
+{
+	(void)access;
+	CHECK_INT(iova, (uintptr_t)addr);
+	return make(pd, addr, length);
+}
+
+int ibv_dereg_mr(struct ibv_mr *mr)
+{
+	int error;
+
+	pthread_mutex_lock(&lock);
+	error = fake.end_error;
+	fake.ended += !error;
+	fake.lost += !is_mapped(mr->addr, mr->length);
+	pthread_mutex_unlock(&lock);
+	free(mr); /* one that the device keeps is nothing here */
+	return error;
+}
+
+struct ibv_device **ibv_get_device_list(int *n)
+{
+	struct ibv_device **list;
+
+	errno = ENOSYS;
+	if (fake.no_list)
+		return NULL;
+	list = calloc(3, sizeof(struct ibv_device *));
+	for (int i = 0; i < fake.devices; i++)
+		list[i] = &devices[i];
+	if (n)
+		*n = fake.devices;
+	return list;
+}
+
+void ibv_free_device_list(struct ibv_device **list)
+{
+	free(list);
+}
+
+const char *ibv_get_device_name(struct ibv_device *device)
+{
+	return device->name;
+}
+
+struct ibv_context *ibv_open_device(struct ibv_device *device)
+{
+	errno = fake.open_error;
+	context.device = device;
+	return fake.open_error ? NULL : &context;
+}
