@@ -81,6 +81,7 @@ static int comm_delete(MPI_Comm comm, int key, void *value, void *unused)
 		return MPI_SUCCESS;
 	if (c->ours) {
 		list_remove(c);
+		ipcshare__mpi_nodes_end(c->nodes);
 		ipcshare__group_end(c->group);
 	}
 	comm_free(c);
@@ -98,6 +99,8 @@ static int layer_end(MPI_Comm self, int key, void *value, void *unused)
 	for (struct ipcshare__mpi_comm *c = layer.first; c; c = c->next) {
 		c->group = NULL;
 		c->why = IPCSHARE_MPI_OFF;
+		ipcshare__mpi_nodes_end(c->nodes);
+		c->nodes = NULL;
 	}
 	ctx = layer.ctx;
 	layer.ctx = NULL;
@@ -189,10 +192,14 @@ static enum ipcshare_mpi_reason group_make(MPI_Comm comm, struct ipcshare__mpi_c
 
 	if (ipcshare_mpi_group_create(layer.ctx, comm, &c->group))
 		why = IPCSHARE_MPI_NO_GROUP;
-	else if (ipcshare_group_size(c->group) != c->size)
-		why = IPCSHARE_MPI_NODES;
 	why = agree(comm, why);
+	if (!why && ipcshare_group_size(c->group) != c->size) {
+		c->nodes = ipcshare__mpi_nodes_make(comm, c->group);
+		why = agree(comm, c->nodes ? IPCSHARE_MPI_NOTHING : IPCSHARE_MPI_NO_GROUP);
+	}
 	if (why && c->group) {
+		ipcshare__mpi_nodes_end(c->nodes);
+		c->nodes = NULL;
 		ipcshare_group_free(c->group);
 		c->group = NULL;
 	}
