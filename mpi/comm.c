@@ -65,6 +65,15 @@ static void list_remove(struct ipcshare__mpi_comm *c)
 	pthread_mutex_unlock(&layer.lock);
 }
 
+static void nodes_end(struct ipcshare__mpi_comm *c)
+{
+	if (!c->nodes)
+		return;
+	c->group->meanwhile = NULL;
+	ipcshare__mpi_nodes_end(c->nodes);
+	c->nodes = NULL;
+}
+
 static void comm_free(struct ipcshare__mpi_comm *c)
 {
 	free(c->places);
@@ -81,7 +90,7 @@ static int comm_delete(MPI_Comm comm, int key, void *value, void *unused)
 		return MPI_SUCCESS;
 	if (c->ours) {
 		list_remove(c);
-		ipcshare__mpi_nodes_end(c->nodes);
+		nodes_end(c);
 		ipcshare__group_end(c->group);
 	}
 	comm_free(c);
@@ -97,10 +106,9 @@ static int layer_end(MPI_Comm self, int key, void *value, void *unused)
 	pthread_mutex_lock(&layer.lock);
 	layer.ended = true;
 	for (struct ipcshare__mpi_comm *c = layer.first; c; c = c->next) {
+		nodes_end(c);
 		c->group = NULL;
 		c->why = IPCSHARE_MPI_OFF;
-		ipcshare__mpi_nodes_end(c->nodes);
-		c->nodes = NULL;
 	}
 	ctx = layer.ctx;
 	layer.ctx = NULL;
@@ -198,8 +206,7 @@ static enum ipcshare_mpi_reason group_make(MPI_Comm comm, struct ipcshare__mpi_c
 		why = agree(comm, c->nodes ? IPCSHARE_MPI_NOTHING : IPCSHARE_MPI_NO_GROUP);
 	}
 	if (why && c->group) {
-		ipcshare__mpi_nodes_end(c->nodes);
-		c->nodes = NULL;
+		nodes_end(c);
 		ipcshare_group_free(c->group);
 		c->group = NULL;
 	}

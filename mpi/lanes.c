@@ -62,8 +62,9 @@ size_t ipcshare__mpi_piece_len(const struct ipcshare__mpi_job *j, size_t chunk)
 /* ---- Making it ---- */
 
 /*
- * If MPI fails on one lane, its rank goes on with the node's part: the others hear of it in the end, and not
- * in the middle of what they do together.
+ * If MPI fails on one lane, its rank goes on: the others of its node hear of it in the end, and not in the
+ * middle of what they do together, and those of its lane need not wait for it. Nobody knows what becomes of a
+ * request that it still has.
  */
 static void note(struct ipcshare__mpi_job *j, int err)
 {
@@ -73,11 +74,18 @@ static void note(struct ipcshare__mpi_job *j, int err)
 	j->failure = *ipcshare_last_error();
 }
 
+/* Who has waited in vain does not begin to wait again. */
+static bool has_stopped(const struct ipcshare__mpi_job *j)
+{
+	return j->failed && j->failed != IPCSHARE_ERR_BOOTSTRAP;
+}
+
 static void start(struct ipcshare__mpi_job *j, size_t chunk)
 {
 	int result;
 
-	if (j->failed || j->on->local >= j->lanes)
+	if (j->on->local >= j->lanes || has_stopped(j) ||
+	    j->on->requests[chunk % 2] != MPI_REQUEST_NULL)
 		return;
 	result = j->course->start(j, chunk);
 	if (result)
@@ -89,7 +97,7 @@ static void finish(struct ipcshare__mpi_job *j, size_t chunk)
 {
 	int which = (int)(chunk % 2);
 
-	if (!j->failed && j->on->requests[which] != MPI_REQUEST_NULL)
+	if (j->on->requests[which] != MPI_REQUEST_NULL && !has_stopped(j))
 		note(j, ipcshare__mpi_across_wait(j->on, j->group, which, MPI_SUCCESS,
 						  j->course->call));
 }

@@ -6,6 +6,27 @@
 
 #include "base/error.h"
 #include "bootstrap.h"
+#include "group/group.h"
+
+/*
+ * MPI need not do anything but in its own calls. A rank that waits for one of its node, who waits for another
+ * node, which waits for what this rank has given to MPI, must let MPI work or all wait for ever. Also when it has
+ * no request any more: what MPI has taken need not be on its way yet.
+ */
+static bool let_mpi_work(void *arg)
+{
+	struct ipcshare__mpi_nodes *n = arg;
+	int done = 1, waits = 0, any;
+
+	for (int i = 0; i < 3; i++)
+		if (n->requests[i] != MPI_REQUEST_NULL) {
+			MPI_Request_get_status(n->requests[i], &done, MPI_STATUS_IGNORE);
+			waits |= !done;
+		}
+	if (!waits && n->lane != MPI_COMM_NULL)
+		MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, n->lane, &any, MPI_STATUS_IGNORE);
+	return waits;
+}
 
 /* ---- The end ---- */
 
@@ -145,5 +166,7 @@ struct ipcshare__mpi_nodes *ipcshare__mpi_nodes_make(MPI_Comm comm, struct ipcsh
 		ipcshare__mpi_nodes_end(n);
 		return NULL;
 	}
+	group->meanwhile = let_mpi_work;
+	group->meanwhile_arg = n;
 	return n;
 }
