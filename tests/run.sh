@@ -31,6 +31,7 @@ for nodes in 2x2 4x1 3+1; do
 done
 step "mpi: 8 ranks on nodes of 3+5" env IPCSHARE_FAKE_NODES=3+5 \
 	tests/support/mpirun.sh 8 "$B/run-mpi" coll_random nodes
+step "namespaces: two nodes with a network between them, if root" tests/namespaces.sh
 step "crossings: between nodes go fewer bytes than by MPI alone, as Open MPI counts them" tests/crossings.sh
 step "mpi: IPCSHARE_MPI=0 on one rank leaves the collectives to MPI on all" tests/support/mpirun.sh 3 \
 	sh -c '[ "${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-}}" != 1 ] || export IPCSHARE_MPI=0
