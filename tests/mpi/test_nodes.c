@@ -246,6 +246,91 @@ static void few_numbers_have_the_same_bits_even_if_their_order_has_none(void)
 	CHECK_MEM(least, first, sizeof(first));
 }
 
+/* MPI merges in any order, and in another one on each node. */
+static struct ipcshare__mpi_word merged(const struct ipcshare__mpi_word *in, const struct ipcshare__mpi_word *acc)
+{
+	struct ipcshare__mpi_word x = *in, result = *acc;
+	int one = 1;
+
+	ipcshare__mpi_word_merge(&x, &result, &one, NULL);
+	return result;
+}
+
+static void words_are_merged_to_the_same_bits_in_either_order(void)
+{
+	struct ipcshare__mpi_word low = { .node = 0, .rank = 0, .type = IPCSHARE_FP64, .op = IPCSHARE_OP_MIN,
+					  .count = 3, .has = 24 },
+				  high = low, other, one, two;
+	double a[3] = { 0.0, 0.0 / 0.0, 1 }, b[3] = { -0.0, 5, 2 }, got;
+
+	high.node = 1;
+	high.rank = 2;
+	memcpy(low.data, a, sizeof(a));
+	memcpy(high.data, b, sizeof(b));
+	one = merged(&low, &high);
+	two = merged(&high, &low);
+	CHECK_MEM(&one, &two, sizeof(one));
+	memcpy(&got, one.data + 16, sizeof(got));
+	CHECK(got == 1, "the least of 1 and 2 is %f", got);
+	other = high;
+	other.count = 2;
+	one = merged(&low, &other);
+	two = merged(&other, &low);
+	CHECK_INT(one.status, IPCSHARE_ERR_MISMATCH);
+	CHECK_INT(one.rank, 2);
+	CHECK_INT(two.status, IPCSHARE_ERR_MISMATCH);
+	CHECK_INT(two.rank, 2);
+	other.status = IPCSHARE_ERR_NO_MEMORY;
+	one = merged(&low, &other);
+	two = merged(&other, &low);
+	CHECK_INT(one.status, IPCSHARE_ERR_NO_MEMORY);
+	CHECK_INT(one.rank, 2);
+	CHECK_INT(two.status, IPCSHARE_ERR_NO_MEMORY);
+	CHECK_INT(two.rank, 2);
+}
+
+/* ---- MPI gets on ---- */
+
+/*
+ * The leader of a node has given much to MPI, for a rank of another node; which another rank of the leader's node
+ * waits for, and the leader on its node for that one.
+ */
+static void who_waits_on_its_node_lets_mpi_work(void)
+{
+	unsigned was = kept->group->ctx->timeout_ms;
+	const struct ipcshare__mpi_nodes *n = kept->nodes;
+	size_t len = 4 << 20;
+	char *much = calloc(1, len);
+	MPI_Request request;
+	int there = 0, here = 0, word = 0, me = team_rank();
+
+	REQUIRE(much, "no memory");
+	while (n && there < n->count && n->first[there + 1] - n->first[there] < 2)
+		there++;
+	if (!n || there == n->count) { /* no node has two ranks, or there are no others */
+		free(much);
+		return;
+	}
+	here = n->members[n->first[there ? 0 : 1]];
+	kept->group->ctx->timeout_ms = DEADLINE_MS;
+	if (me == n->members[n->first[there]]) {
+		MPI_Isend(much, (int)len, MPI_CHAR, here, 7, comm, &request);
+		CHECK_STATUS(ipcshare_barrier(kept->group), 0);
+		MPI_Wait(&request, MPI_STATUS_IGNORE);
+	} else if (me == here) {
+		MPI_Recv(much, (int)len, MPI_CHAR, n->members[n->first[there]], 7, comm, MPI_STATUS_IGNORE);
+		MPI_Send(&word, 1, MPI_INT, n->members[n->first[there] + 1], 8, comm);
+	} else if (me == n->members[n->first[there] + 1]) {
+		MPI_Recv(&word, 1, MPI_INT, here, 8, comm, MPI_STATUS_IGNORE);
+		CHECK_STATUS(ipcshare_barrier(kept->group), 0);
+	} else if (n->mine == there) {
+		CHECK_STATUS(ipcshare_barrier(kept->group), 0);
+	}
+	kept->group->ctx->timeout_ms = was;
+	MPI_Barrier(MPI_COMM_WORLD);
+	free(much);
+}
+
 /* ---- How much goes between nodes ---- */
 
 static struct ipcshare_mpi_counters counters(void)
@@ -493,6 +578,8 @@ TEST_SUITE(nodes, comm_begin, comm_end,
 	TEST(long_blocks_are_gathered_wherever_their_ranks_are),
 	TEST(a_sum_has_the_same_bits_on_all_ranks_and_each_time),
 	TEST(few_numbers_have_the_same_bits_even_if_their_order_has_none),
+	TEST(words_are_merged_to_the_same_bits_in_either_order),
+	TEST(who_waits_on_its_node_lets_mpi_work),
 	TEST(a_node_gives_others_each_byte_once),
 	TEST(a_wrong_argument_on_one_rank_is_an_error_on_all_of_all_nodes),
 	TEST(a_wrong_argument_of_a_leader_is_heard_too),
