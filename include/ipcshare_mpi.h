@@ -20,8 +20,8 @@ extern "C" {
  * @comm: any intracommunicator, on one node or many; the group doesn't need it any more
  * @out: this node's group; the order of ranks is that of @comm
  *
- * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id. Only this
- * call uses MPI: the group also works after MPI_Finalize, as long as all its ranks are there.
+ * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id; for tests,
+ * IPCSHARE_FAKE_NODES makes several nodes of them. Only this call uses MPI: the group also works after MPI_Finalize, as long as all its ranks are there.
  *
  * It waits for every rank of @comm until the deadline. MPI can't take a call back that it has
  * begun: after ERR_TIMEOUT, @comm must not be used for collective calls any more. Which rank did
@@ -60,6 +60,21 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
  *
  * Unlike MPI's, a reduction has the same bits on all ranks and in every run; it need not be those
  * of MPI.
+ *
+ * More than one node: barrier, bcast, allgather(v), reduce and allreduce go over the memory of each
+ * node, and by MPI between the nodes: so each byte goes once to a node, and not to each rank. Other
+ * calls are left to MPI (IPCSHARE_MPI_NODES). Which ranks are where does not matter. What differs
+ * from one node:
+ *  - A reduction is that of each node in the order of its ranks, and what the nodes have is reduced
+ *    by MPI's own op, on one communicator in the order of nodes: its bits are as much the same on
+ *    all ranks and in every run as those of MPI's allreduce. Of up to 88 bytes they always are the
+ *    same on all ranks.
+ *  - What is wrong on one rank is an error on all ranks of all nodes, but what goes wrong once data
+ *    moves (memory, MPI itself, a rank that dies) is one on all ranks of that node: others wait for
+ *    it. MPI's own errors are ERR_BOOTSTRAP, with its text on all ranks of the node.
+ *  - A rank waits for MPI for 7/8 of the deadline, so that the ranks of its node, who wait for it,
+ *    hear why. Then, or if MPI failed, or a rank died, calls on the communicator that go between
+ *    nodes fail at once: ERR_CLOSED.
  *
  * Return:  MPI_SUCCESS, or an error of MPI's. The library's own errors come as MPI's do: the error
  *          handler of @comm is called, which by default ends the job; after MPI_ERRORS_RETURN the
@@ -117,7 +132,7 @@ IPCSHARE_API int ipcshare_mpi_exscan(const void *send, void *recv, int count, MP
 	X(TYPE, "the type is none that the library reduces, or not with this op")                  \
 	X(OP, "the op is the program's own")                                                       \
 	X(INTER, "the communicator is an intercommunicator")                                       \
-	X(NODES, "the communicator's ranks are not on one node")                                   \
+	X(NODES, "the ranks are not on one node, for which there is no such call")                 \
 	X(NO_GROUP, "a rank of the communicator can't have a group: IPCSHARE_LOG=error says why")  \
 	X(OFF, "a rank has IPCSHARE_MPI=0, or MPI is being finalized")
 
@@ -133,12 +148,16 @@ enum ipcshare_mpi_reason {
  * struct ipcshare_mpi_counters - what became of the calls above in this process
  * @calls: those that the library did
  * @packed: buffers that this rank packed or unpacked for that
+ * @across: those of @calls whose communicator has more than one node
+ * @crossed: bytes that this rank gave to MPI for other nodes in them
  * @fallbacks: those that were left to MPI, by reason (enum ipcshare_mpi_reason)
  */
 struct ipcshare_mpi_counters {
 	size_t size;
 	uint64_t calls;
 	uint64_t packed;
+	uint64_t across;
+	uint64_t crossed;
 	uint64_t fallbacks[IPCSHARE_MPI_REASONS];
 };
 

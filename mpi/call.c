@@ -17,6 +17,15 @@ bool ipcshare__mpi_begin(struct ipcshare__mpi_call *c, MPI_Comm comm)
 	return true;
 }
 
+bool ipcshare__mpi_begin_on_node(struct ipcshare__mpi_call *c, MPI_Comm comm)
+{
+	if (!ipcshare__mpi_begin(c, comm))
+		return false;
+	if (c->on->nodes)
+		ipcshare__mpi_fall_back(IPCSHARE_MPI_NODES);
+	return !c->on->nodes;
+}
+
 void ipcshare__mpi_fault(struct ipcshare__mpi_call *c, int status)
 {
 	if (!status || c->fault.status)
@@ -37,6 +46,6 @@ int ipcshare__mpi_end(struct ipcshare__mpi_call *c, int status)
 	ipcshare__mpi_buffer_end(&c->in);
 	if (status)
 		return ipcshare__mpi_raise(c->comm);
-	ipcshare__mpi_count_call();
+	ipcshare__mpi_count_call(c->on->nodes != NULL);
 	return MPI_SUCCESS;
 }

@@ -21,8 +21,9 @@ struct ipcshare__mpi_call {
 	struct ipcshare_error fault;
 };
 
-/* 0: leave it to MPI. */
+/* 0: leave it to MPI. Of the second: so are all calls of communicators that have more than one node. */
 bool ipcshare__mpi_begin(struct ipcshare__mpi_call *c, MPI_Comm comm);
+bool ipcshare__mpi_begin_on_node(struct ipcshare__mpi_call *c, MPI_Comm comm);
 /* @status, if not 0, with its detail as the last error; the first one counts. */
 void ipcshare__mpi_fault(struct ipcshare__mpi_call *c, int status);
 /* What became of it, as MPI's calls return it. */

@@ -65,6 +65,15 @@ static void list_remove(struct ipcshare__mpi_comm *c)
 	pthread_mutex_unlock(&layer.lock);
 }
 
+static void nodes_end(struct ipcshare__mpi_comm *c)
+{
+	if (!c->nodes)
+		return;
+	c->group->meanwhile = NULL;
+	ipcshare__mpi_nodes_end(c->nodes);
+	c->nodes = NULL;
+}
+
 static void comm_free(struct ipcshare__mpi_comm *c)
 {
 	free(c->places);
@@ -81,6 +90,7 @@ static int comm_delete(MPI_Comm comm, int key, void *value, void *unused)
 		return MPI_SUCCESS;
 	if (c->ours) {
 		list_remove(c);
+		nodes_end(c);
 		ipcshare__group_end(c->group);
 	}
 	comm_free(c);
@@ -96,6 +106,7 @@ static int layer_end(MPI_Comm self, int key, void *value, void *unused)
 	pthread_mutex_lock(&layer.lock);
 	layer.ended = true;
 	for (struct ipcshare__mpi_comm *c = layer.first; c; c = c->next) {
+		nodes_end(c);
 		c->group = NULL;
 		c->why = IPCSHARE_MPI_OFF;
 	}
@@ -189,10 +200,13 @@ static enum ipcshare_mpi_reason group_make(MPI_Comm comm, struct ipcshare__mpi_c
 
 	if (ipcshare_mpi_group_create(layer.ctx, comm, &c->group))
 		why = IPCSHARE_MPI_NO_GROUP;
-	else if (ipcshare_group_size(c->group) != c->size)
-		why = IPCSHARE_MPI_NODES;
 	why = agree(comm, why);
+	if (!why && ipcshare_group_size(c->group) != c->size) {
+		c->nodes = ipcshare__mpi_nodes_make(comm, c->group);
+		why = agree(comm, c->nodes ? IPCSHARE_MPI_NOTHING : IPCSHARE_MPI_NO_GROUP);
+	}
 	if (why && c->group) {
+		nodes_end(c);
 		ipcshare_group_free(c->group);
 		c->group = NULL;
 	}

@@ -6,10 +6,13 @@
 #include <ipcshare_mpi.h>
 #include <stdbool.h>
 
+#include "nodes.h"
+
 struct ipcshare__mpi_comm {
 	struct ipcshare_group *group; /* NULL: its calls are left to MPI */
 	enum ipcshare_mpi_reason why;
 	bool ours; /* we have made the group, and end it */
+	struct ipcshare__mpi_nodes *nodes; /* NULL: the group is of all ranks */
 	int rank, size;
 	/* four numbers for each rank: MPI lets calls on a communicator not overlap */
 	size_t *places;

@@ -6,7 +6,7 @@
 #include "base/log.h"
 
 static struct {
-	_Atomic uint64_t calls, packed, fallbacks[IPCSHARE_MPI_REASONS];
+	_Atomic uint64_t calls, packed, across, crossed, fallbacks[IPCSHARE_MPI_REASONS];
 } counted;
 
 void ipcshare__mpi_fall_back(enum ipcshare_mpi_reason why)
@@ -16,9 +16,16 @@ void ipcshare__mpi_fall_back(enum ipcshare_mpi_reason why)
 			      ipcshare_mpi_reason_text((int)why));
 }
 
-void ipcshare__mpi_count_call(void)
+void ipcshare__mpi_count_call(bool across)
 {
 	ipcshare__count(&counted.calls, 1);
+	if (across)
+		ipcshare__count(&counted.across, 1);
+}
+
+void ipcshare__mpi_count_crossed(size_t bytes)
+{
+	ipcshare__count(&counted.crossed, bytes);
 }
 
 void ipcshare__mpi_count_packed(void)
@@ -34,6 +41,8 @@ int ipcshare_mpi_counters(struct ipcshare_mpi_counters *out)
 				      "out is NULL or its size wrong");
 	out->calls = atomic_load_explicit(&counted.calls, memory_order_relaxed);
 	out->packed = atomic_load_explicit(&counted.packed, memory_order_relaxed);
+	out->across = atomic_load_explicit(&counted.across, memory_order_relaxed);
+	out->crossed = atomic_load_explicit(&counted.crossed, memory_order_relaxed);
 	for (int i = 0; i < IPCSHARE_MPI_REASONS; i++)
 		out->fallbacks[i] = atomic_load_explicit(&counted.fallbacks[i],
 							 memory_order_relaxed);

@@ -4,10 +4,12 @@
 #define IPCSHARE_MPI_FALLBACK_H
 
 #include <ipcshare_mpi.h>
+#include <stdbool.h>
 
 /* A call is left to MPI. The first one of each reason is logged. */
 void ipcshare__mpi_fall_back(enum ipcshare_mpi_reason why);
-void ipcshare__mpi_count_call(void);
+void ipcshare__mpi_count_call(bool across);
+void ipcshare__mpi_count_crossed(size_t bytes);
 void ipcshare__mpi_count_packed(void);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "bootstrap.h"
+#include "fake.h"
 #include "group/group.h"
 #include "group/wait.h"
 
@@ -50,28 +51,46 @@ static int all_come(MPI_Comm comm, unsigned timeout_ms, int *status)
 	return err;
 }
 
-/* Ranks that MPI takes for local may still be on different machines: containers, renamed hosts. */
-static int split_by_boot_id(const struct ipcshare_ctx *ctx, MPI_Comm *comm)
+/* What ranks of one node have in common. */
+struct place {
+	uint8_t boot[16];
+	int32_t fake; /* of several nodes that are one */
+};
+
+static int place_get(const struct ipcshare_ctx *ctx, struct place *out)
 {
-	const uint8_t *boot = ctx->identity.boot;
+	int world, fake, err;
+
+	MPI_Comm_rank(MPI_COMM_WORLD, &world);
+	err = ipcshare__mpi_fake_node(ctx->config.fake_nodes, world, &fake);
+	if (err)
+		return err;
+	memcpy(out->boot, ctx->identity.boot, sizeof(out->boot));
+	out->fake = fake;
+	return 0;
+}
+
+/* Ranks that MPI takes for local may still be on different machines: containers, renamed hosts. */
+static int split_by_place(const struct ipcshare_ctx *ctx, const struct place *mine, MPI_Comm *comm)
+{
 	int size, rank, color = -1, together = 1, err;
 	struct ipcshare_wait wait;
-	uint8_t(*boots)[16];
+	struct place *places;
 	MPI_Comm part;
 
 	MPI_Comm_size(*comm, &size);
 	MPI_Comm_rank(*comm, &rank);
-	boots = calloc((size_t)size, sizeof(*boots));
-	if (!boots) /* the others wait in the allgather until the deadline */
-		return ipcshare__fail_errno(ENOMEM, "group", "boot ids of %d ranks", size);
+	places = calloc((size_t)size, sizeof(*places));
+	if (!places) /* the others wait in the allgather until the deadline */
+		return ipcshare__fail_errno(ENOMEM, "group", "places of %d ranks", size);
 	ipcshare__wait_begin_early(&wait, ctx->timeout_ms, size);
-	err = ipcshare__mpi_allgather(*comm, &wait, boot, sizeof(*boots), boots);
+	err = ipcshare__mpi_allgather(*comm, &wait, mine, sizeof(*mine), places);
 	for (int r = 0; r < size && !err; r++) {
-		together &= !memcmp(boots[r], boots[0], sizeof(boots[0]));
-		if (color < 0 && !memcmp(boots[r], boot, sizeof(boots[0])))
+		together &= !memcmp(&places[r], &places[0], sizeof(places[0]));
+		if (color < 0 && !memcmp(&places[r], mine, sizeof(places[0])))
 			color = r;
 	}
-	free(boots);
+	free(places);
 	if (err || together)
 		return err;
 	err = ipcshare__mpi_result(MPI_Comm_split(*comm, color, rank, &part), "MPI_Comm_split");
@@ -161,13 +180,16 @@ static int exchange_failed(int err)
 static int local_begin(struct ipcshare_ctx *ctx, MPI_Comm comm, int status, unsigned timeout_ms,
 		       struct ipcshare__mpi_bootstrap *b)
 {
+	struct place place = { { 0 }, 0 };
 	int err = local_comm(comm, &b->comm);
 
 	if (err)
 		return err;
+	if (!status)
+		status = place_get(ctx, &place);
 	err = ready(b->comm, status, timeout_ms);
 	if (!err)
-		err = split_by_boot_id(ctx, &b->comm);
+		err = split_by_place(ctx, &place, &b->comm);
 	if (!err)
 		err = bootstrap_prepare(comm, b);
 	return err;

@@ -2,6 +2,7 @@
 /* Barrier, bcast, gathers, scatters and alltoalls: bytes that are moved. */
 #include "base/error.h"
 #include "call.h"
+#include "span.h"
 
 typedef struct ipcshare__mpi_given given;
 
@@ -76,23 +77,26 @@ int ipcshare_mpi_barrier(MPI_Comm comm)
 
 	if (!ipcshare__mpi_begin(&c, comm))
 		return PMPI_Barrier(comm);
-	return ipcshare__mpi_end(&c, ipcshare_barrier(c.group));
+	return ipcshare__mpi_end(&c, c.on->nodes ? ipcshare__mpi_span_barrier(&c)
+						 : ipcshare_barrier(c.group));
 }
 
 int ipcshare_mpi_bcast(void *buf, int count, MPI_Datatype type, int root, MPI_Comm comm)
 {
 	const given g = { buf, type, 1, count, NULL, NULL };
+	const struct ipcshare__mpi_buffer *b;
 	struct ipcshare__mpi_call c;
 
 	if (!ipcshare__mpi_begin(&c, comm))
 		return PMPI_Bcast(buf, count, type, root, comm);
-	if (c.on->rank == root) {
+	if (c.on->rank == root)
 		gives(&c, &g, false);
-		return ipcshare__mpi_end(&c, ipcshare_bcast(c.group, c.out.at, c.out.len, c.type,
-							    root));
-	}
-	takes(&c, &g, false, false);
-	return ipcshare__mpi_end(&c, ipcshare_bcast(c.group, c.in.at, c.in.len, c.type, root));
+	else
+		takes(&c, &g, false, false);
+	b = c.on->rank == root ? &c.out : &c.in;
+	if (c.on->nodes)
+		return ipcshare__mpi_end(&c, ipcshare__mpi_span_bcast(&c, b, root));
+	return ipcshare__mpi_end(&c, ipcshare_bcast(c.group, b->at, b->len, c.type, root));
 }
 
 int ipcshare_mpi_allgather(const void *send, int send_count, MPI_Datatype send_type, void *recv,
@@ -105,6 +109,8 @@ int ipcshare_mpi_allgather(const void *send, int send_count, MPI_Datatype send_t
 				      comm);
 	gives_and_takes(&c, &(given){ send, send_type, 1, send_count, NULL, NULL },
 			&(given){ recv, recv_type, c.on->size, recv_count, NULL, NULL });
+	if (c.on->nodes)
+		return ipcshare__mpi_end(&c, ipcshare__mpi_span_allgather(&c));
 	return ipcshare__mpi_end(&c, ipcshare_allgather(c.group, c.out.at, c.in.at,
 							block_len(&c, &c.in), c.type));
 }
@@ -120,6 +126,8 @@ int ipcshare_mpi_allgatherv(const void *send, int send_count, MPI_Datatype send_
 				       recv_type, comm);
 	gives_and_takes(&c, &(given){ send, send_type, 1, send_count, NULL, NULL },
 			&(given){ recv, recv_type, c.on->size, 0, recv_counts, recv_displs });
+	if (c.on->nodes)
+		return ipcshare__mpi_end(&c, ipcshare__mpi_span_allgather(&c));
 	return ipcshare__mpi_end(&c, ipcshare_allgatherv(c.group, c.out.at, c.in.at, c.in.lens,
 							 c.in.firsts, c.type));
 }
@@ -131,7 +139,7 @@ int ipcshare_mpi_gather(const void *send, int send_count, MPI_Datatype send_type
 	struct ipcshare__mpi_call c;
 	bool at_root;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (!ipcshare__mpi_begin_on_node(&c, comm))
 		return PMPI_Gather(send, send_count, send_type, recv, recv_count, recv_type, root,
 				   comm);
 	at_root = c.on->rank == root;
@@ -152,7 +160,7 @@ int ipcshare_mpi_gatherv(const void *send, int send_count, MPI_Datatype send_typ
 	const given out = { send, send_type, 1, send_count, NULL, NULL };
 	struct ipcshare__mpi_call c;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (!ipcshare__mpi_begin_on_node(&c, comm))
 		return PMPI_Gatherv(send, send_count, send_type, recv, recv_counts, recv_displs,
 				    recv_type, root, comm);
 	if (c.on->rank == root)
@@ -171,7 +179,7 @@ int ipcshare_mpi_scatter(const void *send, int send_count, MPI_Datatype send_typ
 	struct ipcshare__mpi_call c;
 	bool at_root;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (!ipcshare__mpi_begin_on_node(&c, comm))
 		return PMPI_Scatter(send, send_count, send_type, recv, recv_count, recv_type, root,
 				    comm);
 	at_root = c.on->rank == root;
@@ -192,7 +200,7 @@ int ipcshare_mpi_scatterv(const void *send, const int *send_counts, const int *s
 	struct ipcshare__mpi_call c;
 	bool at_root;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (!ipcshare__mpi_begin_on_node(&c, comm))
 		return PMPI_Scatterv(send, send_counts, send_displs, send_type, recv, recv_count,
 				     recv_type, root, comm);
 	at_root = c.on->rank == root;
@@ -211,7 +219,7 @@ int ipcshare_mpi_alltoall(const void *send, int send_count, MPI_Datatype send_ty
 {
 	struct ipcshare__mpi_call c;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (!ipcshare__mpi_begin_on_node(&c, comm))
 		return PMPI_Alltoall(send, send_count, send_type, recv, recv_count, recv_type,
 				     comm);
 	gives_and_takes(&c, &(given){ send, send_type, c.on->size, send_count, NULL, NULL },
@@ -226,7 +234,7 @@ int ipcshare_mpi_alltoallv(const void *send, const int *send_counts, const int *
 {
 	struct ipcshare__mpi_call c;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (!ipcshare__mpi_begin_on_node(&c, comm))
 		return PMPI_Alltoallv(send, send_counts, send_displs, send_type, recv, recv_counts,
 				      recv_displs, recv_type, comm);
 	gives_and_takes(&c, &(given){ send, send_type, c.on->size, 0, send_counts, send_displs },

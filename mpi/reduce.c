@@ -6,12 +6,16 @@
 #include "base/error.h"
 #include "call.h"
 #include "fallback.h"
+#include "span.h"
 #include "type.h"
 
-/* false: leave it to MPI. */
-static bool begin(struct ipcshare__mpi_call *c, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
+typedef struct ipcshare__mpi_reduction reduction;
+
+/* false: leave it to MPI. @spans: nodes, if there are more than one. */
+static bool begin(struct ipcshare__mpi_call *c, bool spans, MPI_Datatype type, MPI_Op op,
+		  MPI_Comm comm)
 {
-	if (!ipcshare__mpi_begin(c, comm))
+	if (spans ? !ipcshare__mpi_begin(c, comm) : !ipcshare__mpi_begin_on_node(c, comm))
 		return false;
 	if (type == MPI_DATATYPE_NULL || op == MPI_OP_NULL) {
 		ipcshare__mpi_fault(c, ipcshare__fail(IPCSHARE_ERR_INVALID, "collective", "",
@@ -47,9 +51,15 @@ int ipcshare_mpi_reduce(const void *send, void *recv, int count, MPI_Datatype ty
 	struct ipcshare__mpi_call c;
 	size_t n;
 
-	if (!begin(&c, type, op, comm))
+	if (!begin(&c, true, type, op, comm))
 		return PMPI_Reduce(send, recv, count, type, op, root, comm);
 	n = elements(&c, count);
+	if (c.on->nodes)
+		return ipcshare__mpi_end(&c, ipcshare__mpi_span_reduce(&c,
+								       &(reduction){ place(send),
+										     place(recv), n,
+										     type, op },
+								       root));
 	return ipcshare__mpi_end(&c, ipcshare_reduce(c.group, place(send), place(recv), n, c.type,
 						     c.op, root));
 }
@@ -60,9 +70,15 @@ int ipcshare_mpi_allreduce(const void *send, void *recv, int count, MPI_Datatype
 	struct ipcshare__mpi_call c;
 	size_t n;
 
-	if (!begin(&c, type, op, comm))
+	if (!begin(&c, true, type, op, comm))
 		return PMPI_Allreduce(send, recv, count, type, op, comm);
 	n = elements(&c, count);
+	if (c.on->nodes)
+		return ipcshare__mpi_end(&c,
+					 ipcshare__mpi_span_allreduce(&c,
+								      &(reduction){ place(send),
+										    place(recv), n,
+										    type, op }));
 	return ipcshare__mpi_end(&c, ipcshare_allreduce(c.group, place(send), place(recv), n,
 							c.type, c.op));
 }
@@ -72,7 +88,7 @@ int ipcshare_mpi_reduce_scatter(const void *send, void *recv, const int *recv_co
 {
 	struct ipcshare__mpi_call c;
 
-	if (!begin(&c, type, op, comm))
+	if (!begin(&c, false, type, op, comm))
 		return PMPI_Reduce_scatter(send, recv, recv_counts, type, op, comm);
 	for (int r = 0; r < c.on->size; r++)
 		c.on->places[r] = elements(&c, recv_counts[r]);
@@ -86,7 +102,7 @@ int ipcshare_mpi_reduce_scatter_block(const void *send, void *recv, int recv_cou
 	struct ipcshare__mpi_call c;
 	size_t n;
 
-	if (!begin(&c, type, op, comm))
+	if (!begin(&c, false, type, op, comm))
 		return PMPI_Reduce_scatter_block(send, recv, recv_count, type, op, comm);
 	n = elements(&c, recv_count);
 	return ipcshare__mpi_end(&c, ipcshare_reduce_scatter_block(c.group, place(send),
@@ -99,7 +115,7 @@ int ipcshare_mpi_scan(const void *send, void *recv, int count, MPI_Datatype type
 	struct ipcshare__mpi_call c;
 	size_t n;
 
-	if (!begin(&c, type, op, comm))
+	if (!begin(&c, false, type, op, comm))
 		return PMPI_Scan(send, recv, count, type, op, comm);
 	n = elements(&c, count);
 	return ipcshare__mpi_end(&c,
@@ -112,7 +128,7 @@ int ipcshare_mpi_exscan(const void *send, void *recv, int count, MPI_Datatype ty
 	struct ipcshare__mpi_call c;
 	size_t n;
 
-	if (!begin(&c, type, op, comm))
+	if (!begin(&c, false, type, op, comm))
 		return PMPI_Exscan(send, recv, count, type, op, comm);
 	n = elements(&c, count);
 	return ipcshare__mpi_end(&c, ipcshare_exscan(c.group, place(send), place(recv), n, c.type,

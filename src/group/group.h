@@ -55,6 +55,9 @@ struct ipcshare_group {
 	/* Collectives that were started and are not over: whoever uses the board next ends them first. */
 	struct ipcshare_request *requests;
 	void (*drain)(struct ipcshare_group *group); /* not NULL while there are some */
+	/* what has to go on while the group waits, for mpi/: true, and nobody sleeps; NULL: nothing */
+	bool (*meanwhile)(void *arg);
+	void *meanwhile_arg;
 	/* orders the ranks' streams; NULL until a call is queued on one */
 	struct ipcshare__mesh *mesh;
 	struct ipcshare__idmap told; /* generations of our regions that all members know, by id */

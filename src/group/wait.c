@@ -301,6 +301,8 @@ int ipcshare__wait_spin(const struct ipcshare_group *group)
 
 int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank)
 {
+	const struct ipcshare_group *group = wait->group;
+	bool busy = group->meanwhile && group->meanwhile(group->meanwhile_arg);
 	uint32_t look = wait->ticks;
 	int err;
 
@@ -310,8 +312,10 @@ int ipcshare__wait_for_post(struct ipcshare_wait *wait, int rank)
 		return 0;
 	}
 	err = look_around(wait, ipcshare__now_ns());
-	if (!err)
-		sleep_until_posted(wait->group, rank);
+	if (!err && busy)
+		sched_yield();
+	else if (!err)
+		sleep_until_posted(group, rank);
 	return err;
 }
 

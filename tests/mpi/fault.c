@@ -40,26 +40,56 @@ static int fails(enum fault_call call)
 
 /* ---- Collective: the others wait for it ---- */
 
-int MPI_Ibarrier(MPI_Comm comm, MPI_Request *request)
+/* One that has begun with @err; if it is to fail it is ended first, or MPI would write where the library has freed. */
+static int ends(enum fault_call call, int err, MPI_Request *request)
 {
-	int err = PMPI_Ibarrier(comm, request);
-
-	if (!fails(FAULT_MPI_Ibarrier))
+	if (!fails(call))
 		return err;
 	PMPI_Wait(request, MPI_STATUS_IGNORE);
 	return MPI_ERR_OTHER;
 }
 
+int MPI_Ibarrier(MPI_Comm comm, MPI_Request *request)
+{
+	return ends(FAULT_MPI_Ibarrier, PMPI_Ibarrier(comm, request), request);
+}
+
 int MPI_Iallgather(const void *send, int send_count, MPI_Datatype send_type, void *recv,
 		   int recv_count, MPI_Datatype recv_type, MPI_Comm comm, MPI_Request *request)
 {
-	int err = PMPI_Iallgather(send, send_count, send_type, recv, recv_count, recv_type, comm,
-				  request);
+	return ends(FAULT_MPI_Iallgather,
+		    PMPI_Iallgather(send, send_count, send_type, recv, recv_count, recv_type, comm,
+				    request),
+		    request);
+}
 
-	if (!fails(FAULT_MPI_Iallgather))
-		return err;
-	PMPI_Wait(request, MPI_STATUS_IGNORE); /* or MPI would write where the library has freed */
-	return MPI_ERR_OTHER;
+int MPI_Iallreduce(const void *send, void *recv, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+		   MPI_Request *request)
+{
+	return ends(FAULT_MPI_Iallreduce, PMPI_Iallreduce(send, recv, count, type, op, comm, request),
+		    request);
+}
+
+int MPI_Ibcast(void *buf, int count, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request)
+{
+	return ends(FAULT_MPI_Ibcast, PMPI_Ibcast(buf, count, type, root, comm, request), request);
+}
+
+int MPI_Ireduce(const void *send, void *recv, int count, MPI_Datatype type, MPI_Op op, int root,
+		MPI_Comm comm, MPI_Request *request)
+{
+	return ends(FAULT_MPI_Ireduce, PMPI_Ireduce(send, recv, count, type, op, root, comm, request),
+		    request);
+}
+
+int MPI_Iallgatherv(const void *send, int send_count, MPI_Datatype send_type, void *recv,
+		    const int *recv_counts, const int *recv_displs, MPI_Datatype recv_type, MPI_Comm comm,
+		    MPI_Request *request)
+{
+	return ends(FAULT_MPI_Iallgatherv,
+		    PMPI_Iallgatherv(send, send_count, send_type, recv, recv_counts, recv_displs,
+				     recv_type, comm, request),
+		    request);
 }
 
 int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *out)

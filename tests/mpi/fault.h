@@ -19,7 +19,11 @@
 	X(MPI_Comm_free)                                                                           \
 	X(MPI_Group_translate_ranks)                                                               \
 	X(MPI_Pack)                                                                                \
-	X(MPI_Unpack)
+	X(MPI_Unpack)                                                                              \
+	X(MPI_Iallreduce)                                                                          \
+	X(MPI_Ibcast)                                                                              \
+	X(MPI_Ireduce)                                                                             \
+	X(MPI_Iallgatherv)
 
 enum fault_call {
 #define FAULT_ENUM(name) FAULT_##name,

@@ -53,6 +53,17 @@ static int is_off(void)
 	return any;
 }
 
+/* On several nodes some calls are; and what is not, goes between the nodes. */
+static void left_to_mpi(struct ipcshare_mpi_counters *before, const struct ipcshare_mpi_counters *after)
+{
+	uint64_t left = after->fallbacks[IPCSHARE_MPI_NODES] - before->fallbacks[IPCSHARE_MPI_NODES];
+
+	CHECK(left > 0, "nothing was left to MPI");
+	CHECK_INT(after->across - before->across, after->calls - (before->calls - (uint64_t)cases()));
+	before->fallbacks[IPCSHARE_MPI_NODES] += left;
+	before->calls -= left;
+}
+
 static void the_world_gets_what_mpi_gives(void)
 {
 	struct ipcshare_mpi_counters before = { .size = sizeof(before) }, after = before;
@@ -66,6 +77,8 @@ static void the_world_gets_what_mpi_gives(void)
 		CHECK(after.packed > before.packed, "nothing was packed");
 		before.calls += (uint64_t)cases();
 	}
+	if (after.across > before.across)
+		left_to_mpi(&before, &after);
 	CHECK_INT(after.calls, before.calls);
 	CHECK_MEM(after.fallbacks, before.fallbacks, sizeof(after.fallbacks));
 }
