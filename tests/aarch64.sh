@@ -52,6 +52,7 @@ left_out()
 		identity.a_caller_that_has_ended: $stat
 		identity.a_caller_with_a_recycled_pid: $stat
 		info.: $program
+		info_topo.: $program
 		intruder.a_program: $program
 		invalidate.bad_contexts: $wipe
 		invalidate.it_agrees: it takes minutes

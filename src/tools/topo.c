@@ -92,16 +92,16 @@ void topo_name(const struct ipcshare__machine *m, int part, char *text, size_t l
 void topo_summary(const struct ipcshare__machine *m, char *text, size_t len)
 {
 	static const struct {
-		enum ipcshare__machine_kind kind;
 		const char *one, *many;
+		enum ipcshare__machine_kind kind;
 		bool always;
 	} kinds[] = {
-		{ IPCSHARE__PART_PACKAGE, "package", "packages", true },
-		{ IPCSHARE__PART_NUMA, "NUMA node", "NUMA nodes", true },
-		{ IPCSHARE__PART_CORE, "core", "cores", false },
-		{ IPCSHARE__PART_CPU, "hardware thread", "hardware threads", true },
-		{ IPCSHARE__PART_NPU, "NPU", "NPUs", false },
-		{ IPCSHARE__PART_NIC, "NIC", "NICs", false },
+		{ "package", "packages", IPCSHARE__PART_PACKAGE, true },
+		{ "NUMA node", "NUMA nodes", IPCSHARE__PART_NUMA, true },
+		{ "core", "cores", IPCSHARE__PART_CORE, false },
+		{ "hardware thread", "hardware threads", IPCSHARE__PART_CPU, true },
+		{ "NPU", "NPUs", IPCSHARE__PART_NPU, false },
+		{ "NIC", "NICs", IPCSHARE__PART_NIC, false },
 	};
 	size_t used = 0;
 

@@ -85,6 +85,30 @@ static void the_nic_near_to_memory_is_named(void)
 	CHECK_HAS(said, "ipcshare-info --topo");
 }
 
+/* Device memory of an emulated NPU, which is where the recorded machine has that of its number. */
+static void the_nic_near_to_a_device_is_that_of_its_memory(void)
+{
+	static const char *const nics[] = { "mlx5_0\n\n", "mlx5_0\n\n", "mlx5_1\n\n", "mlx5_1\n\n" };
+	struct ipcshare__machine *m = recorded_machine("pu:1");
+	const char *emu = getenv("TEST_EMU");
+	char machine[1024];
+
+	ipcshare__machine_free(m);
+	if (!m)
+		return;
+	if (!emu || !emu[0]) {
+		test_skip("device memory: TEST_EMU names no emulator");
+		return;
+	}
+	for (int i = 0; i < 4; i++) {
+		snprintf(machine, sizeof(machine),
+			 NPUS " IPCSHARE_BACKEND=ascend IPCSHARE_ACL_LIB='%s' ASCENDCL_EMU_JOB=nic-%d "
+			      "ASCEND_RT_VISIBLE_DEVICES=%d", emu, (int)getpid(), 2 * i);
+		CHECK_INT(find_nic(machine, 64), 0);
+		CHECK_STR(said, nics[i]);
+	}
+}
+
 static void without_room_or_length_there_is_no_answer(void)
 {
 	struct ipcshare_ctx *ctx = team_open(0);
@@ -101,4 +125,5 @@ static void without_room_or_length_there_is_no_answer(void)
 TEST_SUITE(nic, NULL, NULL,
 	TEST(pages_have_a_node_when_they_are_there),
 	TEST(the_nic_near_to_memory_is_named),
+	TEST(the_nic_near_to_a_device_is_that_of_its_memory),
 	TEST(without_room_or_length_there_is_no_answer));
