@@ -68,6 +68,7 @@ left_out()
 		mix.neither: $wipe
 		onesided.a_fork: $thread
 		plan.plans_are_abandoned: $wipe
+		rdma.bad_arguments_and: $wipe
 		share_access.an_open_share: $thread
 	EOF
 }

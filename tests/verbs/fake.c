@@ -15,8 +15,20 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ibv_device devices[2] = { { .name = "fake0" }, { .name = "fake1" } };
 static struct ibv_context context;
 
+struct registration {
+	struct ibv_mr mr; /* first */
+	struct registration *next;
+};
+static struct registration *all; /* that the device has */
+
 void fake_reset(void)
 {
+	while (all) {
+		struct registration *r = all;
+
+		all = r->next;
+		free(r);
+	}
 	fake = (struct fake_verbs){ .devices = 2 };
 }
 
@@ -34,7 +46,7 @@ static int is_mapped(const void *addr, size_t length)
 static struct ibv_mr *make(struct ibv_pd *pd, void *addr, size_t length)
 {
 	static uint32_t keys;
-	struct ibv_mr *mr = NULL;
+	struct registration *r = NULL;
 
 	if (fake.making)
 		fake.making();
@@ -43,17 +55,17 @@ static struct ibv_mr *make(struct ibv_pd *pd, void *addr, size_t length)
 		fake.fails--;
 		errno = fake.error;
 	} else {
-		mr = calloc(1, sizeof(*mr));
-		mr->pd = pd;
-		mr->addr = addr;
-		mr->length = length;
-		mr->lkey = ++keys;
-		mr->rkey = keys << 8;
+		r = calloc(1, sizeof(*r));
+		r->mr = (struct ibv_mr){ .pd = pd, .addr = addr, .length = length };
+		r->mr.lkey = ++keys;
+		r->mr.rkey = keys << 8;
+		r->next = all;
+		all = r;
 		fake.made++;
 		fake.lost += !is_mapped(addr, length);
 	}
 	pthread_mutex_unlock(&lock);
-	return mr;
+	return r ? &r->mr : NULL;
 }
 
 /* ibv_reg_mr() is a macro, and calls either. */
@@ -74,14 +86,21 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, ui
 
 int ibv_dereg_mr(struct ibv_mr *mr)
 {
+	struct registration **at = &all, *r = NULL;
 	int error;
 
 	pthread_mutex_lock(&lock);
+	while (*at && &(*at)->mr != mr)
+		at = &(*at)->next;
 	error = fake.end_error;
-	fake.ended += !error;
 	fake.lost += !is_mapped(mr->addr, mr->length);
+	if (!error) {
+		fake.ended++;
+		r = *at;
+		*at = r->next;
+	}
 	pthread_mutex_unlock(&lock);
-	free(mr); /* one that the device keeps is nothing here */
+	free(r);
 	return error;
 }
 

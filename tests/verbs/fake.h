@@ -9,8 +9,8 @@ struct fake_verbs {
 	int fails; /* so many next ibv_reg_mr() */
 	int error; /* with this errno */
 	int end_error; /* what ibv_dereg_mr() gives */
-	int made, ended; /* calls that worked */
-	int lost; /* memory that was not mapped any more when its registration ended */
+	_Atomic int made, ended; /* calls that worked; a broker's thread makes some */
+	_Atomic int lost; /* memory that was not mapped any more when its registration ended */
 	int no_list; /* ibv_get_device_list(): NULL, as of a kernel without the subsystem */
 	int devices;
 	int open_error;
