@@ -579,12 +579,14 @@ IPCSHARE_API int ipcshare_wait_tick(struct ipcshare_wait *wait);
  * @bootstrap: copied; @arg must live until release() is called. On failure release() is not called
  * @out: the group
  *
- * Exchanges process ids and identities, and proves by a real import that every rank can reach every
- * other.
+ * Exchanges process ids, identities and places (ipcshare_group_place()), and proves by a real import
+ * that every rank can reach every other.
  *
  * Return: 0; ERR_INVALID; ERR_BOOTSTRAP a callback failed or the ranks' numbers are wrong;
  *         ERR_MISMATCH backends differ; ERR_OTHER_NODE; ERR_UNREACHABLE; ERR_VERSION; ERR_PROTOCOL;
  *         ERR_PEER_DEAD; ERR_TIMEOUT; ERR_NO_MEMORY; ERR_LIMIT. The same on every rank.
+ * Cost:   the first one of a process looks at the machine: tens of milliseconds to load hwloc, a few
+ *         where MPI has done so.
  */
 IPCSHARE_API int ipcshare_group_create(struct ipcshare_ctx *ctx,
 				       const struct ipcshare_bootstrap *bootstrap,
