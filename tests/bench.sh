@@ -352,8 +352,10 @@ tune_names_what_is_wrong()
 	wants 'no other rank on this node'
 }
 
-# The counts of the model are those of the library, and its memory with malloc() that keeps nothing back is
-# within 5 %. $1 is run or on_ascend, $2 the ranks, then its arguments before the subcommand.
+# The counts of the model are those of the library. With a malloc() that keeps nothing back its memory of a set
+# is within 5 %, and of a group within 15 %: a piece may get 16 bytes more, which are taken for a rank's, and so
+# grow with the ranks: of 8 it is the program's own bound of 25 %. $1 is run or on_ascend, $2 the ranks, $3 how
+# many counts there are; then arguments before the subcommand.
 model_agrees()
 {
 	how=$1 ranks=$2 counts=$3
@@ -365,9 +367,11 @@ model_agrees()
 	wants "^verified: calls, bytes, mappings and memory of the model, $ranks ranks\$"
 	wants "^  imports  *$((64 * (ranks - 1)))  *$((64 * (ranks - 1)))  *1.00  equal\$"
 	[ "$(grep -c ' 1.00  equal$' "$scratch/out")" = "$counts" ] || fail "not $counts counts of $ranks ranks"
-	awk -F'"' '{ value = $0; sub(/.*"value": /, "", value); value += 0 }
+	awk -v ranks="$ranks" '{ value = $0; sub(/.*"value": /, "", value); value += 0 }
+		{ bound = /memory of a set/ ? 0.05 : ranks > 4 ? 0.25 : 0.15 }
 		/"stage": "memory of a (group|set)", "metric": "here"/ { here = value; n++ }
-		/"stage": "memory of a (group|set)", "metric": "model"/ && (value < 0.95 * here || value > 1.05 * here) {
+		/"stage": "memory of a (group|set)", "metric": "model"/ \
+			&& (value < (1 - bound) * here || value > (1 + bound) * here) {
 			print value, "instead of", here; bad = 1 }
 		END { exit bad || n != 2 }' "$scratch/json" || fail "memory of $ranks ranks"
 	[ "$(grep -c '"stage": "driver calls", "metric": "sum"' "$scratch/json")" = 20 ] ||
