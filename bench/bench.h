@@ -33,5 +33,6 @@ int bench_pull(int argc, char **argv);
 int bench_arena(int argc, char **argv);
 int bench_coll(int argc, char **argv);
 int bench_tune(int argc, char **argv);
+int bench_model(int argc, char **argv);
 
 #endif

@@ -368,6 +368,64 @@ tune_names_what_is_wrong()
 	wants 'no other rank on this node'
 }
 
+# The counts of the model are those of the library. With a malloc() that keeps nothing back its memory of a set
+# is within 5 %, and of a group within 15 %: a piece may get 16 bytes more, which are taken for a rank's, and so
+# grow with the ranks: of 8 it is the program's own bound of 25 %. $1 is run or on_ascend, $2 the ranks, $3 how
+# many counts there are; then arguments before the subcommand.
+model_agrees()
+{
+	how=$1 ranks=$2 counts=$3
+	shift 3
+	export GLIBC_TUNABLES=glibc.malloc.tcache_count=0
+	"$how" "$ranks" "$@" model --json "$scratch/json"
+	unset GLIBC_TUNABLES
+	exits 0
+	wants "^verified: calls, bytes, mappings and memory of the model, $ranks ranks\$"
+	wants "^  imports  *$((64 * (ranks - 1)))  *$((64 * (ranks - 1)))  *1.00  equal\$"
+	[ "$(grep -c ' 1.00  equal$' "$scratch/out")" = "$counts" ] || fail "not $counts counts of $ranks ranks"
+	awk -v ranks="$ranks" '{ value = $0; sub(/.*"value": /, "", value); value += 0 }
+		{ bound = /memory of a set/ ? 0.05 : ranks > 4 ? 0.25 : 0.15 }
+		/"stage": "memory of a (group|set)", "metric": "here"/ { here = value; n++ }
+		/"stage": "memory of a (group|set)", "metric": "model"/ \
+			&& (value < (1 - bound) * here || value > (1 + bound) * here) {
+			print value, "instead of", here; bad = 1 }
+		END { exit bad || n != 2 }' "$scratch/json" || fail "memory of $ranks ranks"
+	[ "$(grep -c '"stage": "driver calls", "metric": "sum"' "$scratch/json")" = 20 ] ||
+		fail "not 5 numbers of ranks by 4 of nodes"
+}
+
+# What needs no measuring: the counts of a machine that is not here, and which of them are its limits.
+model_counts_what_is_not_here()
+{
+	run 2 model --ranks 384 --nodes 1000 --network 1us,10GB/s --cost import=1ms
+	exits 0
+	wants '^    imports  *1532  R (n - 1)$'
+	wants '^    whitelist calls  *52  '
+	wants '^    control pages  *384  n$'
+	wants '^    peers, to see them end  *383  n - 1$'
+	wants '^    imports  *1.53 s  '	# no message besides
+	wants '^    between the nodes  *10.0 us  '
+	wants '^  driver calls  *10000  *2422 ranks  imports: R (n - 1)$'
+	(ulimit -n 500 && run 2 model --ranks 8 --nodes 1 && exits 0 &&
+		wants '^  descriptors  *500  *184 ranks  peers, to see them end: n - 1$')
+}
+
+model_notices_and_names_what_is_wrong()
+{
+	run 2 model --spoil
+	exits 1
+	wants 'rank 0: imports: the model has 128, there are 64$'
+	run 1 model
+	exits 1
+	wants 'no other rank on this node'
+	for bad in '--ranks 1' '--nodes 0' '--cost import=1' '--network 2us' '--network 2,25GB/s' \
+		'--network 2us,0GB/s' '--network 2us,25'; do
+		run 1 model $bad
+		exits 2
+		wants "^ipcshare-bench model: ${bad% *} '${bad#* }'; expected"
+	done
+}
+
 # figure RATIO SPREAD - a line that one of the targets is about: at most 1.5
 figure()
 {
@@ -473,6 +531,11 @@ coll_views_verify_and_notice
 coll_names_what_is_wrong
 tune_writes_what_the_library_takes
 tune_names_what_is_wrong
+for ranks in 2 4 8; do
+	model_agrees run $ranks 8
+done
+model_counts_what_is_not_here
+model_notices_and_names_what_is_wrong
 targets_are_judged
 if [ -n "${TEST_EMU:-}" ]; then
 	reduce_workloads
@@ -483,6 +546,7 @@ if [ -n "${TEST_EMU:-}" ]; then
 	lookup_verifies_and_notices on_ascend 2 2
 	pull_counts_calls_on_ascend
 	arena_verifies_and_notices on_ascend 1 1
+	model_agrees on_ascend 4 5 4
 	coll_says_that_devices_are_not_for_it
 fi
 echo "verified, spoilt bytes found, bad arguments named"
