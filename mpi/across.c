@@ -10,9 +10,8 @@
 #include "group/group.h"
 #include "group/wait.h"
 
-/* MPI is asked so often before the core is offered to others, and before we look around. */
+/* MPI is asked so often before the core is offered to others and we look around. */
 #define SPIN_TESTS 100u
-#define LOOK_EVERY 128u
 
 static int late(const struct ipcshare_wait *wait, const char *call)
 {
@@ -31,10 +30,10 @@ static int complete(MPI_Request *request, struct ipcshare_wait *wait, const char
 		err = ipcshare__mpi_result(MPI_Test(request, &done, MPI_STATUS_IGNORE), call);
 		if (err || done)
 			return err;
-		if (tests >= SPIN_TESTS || wait->crowded)
-			sched_yield();
-		if (tests % LOOK_EVERY)
+		if (tests < SPIN_TESTS && !wait->crowded)
 			continue;
+		if (!wait->crowded) /* else a glance does */
+			sched_yield();
 		err = ipcshare__wait_glance(wait);
 		if (err)
 			return err;
