@@ -11,7 +11,7 @@
 #include "group/wait.h"
 
 /* MPI is asked so often before the core is offered to others and we look around. */
-#define SPIN_TESTS 100u
+#define SPIN_TESTS 2000u
 
 static int late(const struct ipcshare_wait *wait, const char *call)
 {
