@@ -8,6 +8,7 @@
 
 #include "../../mpi/comm.h"
 #include "../../mpi/fake.h"
+#include "base/error.h"
 #include "group/group.h"
 #include "memory/context.h"
 #include "mpi/fault.h"
@@ -460,6 +461,33 @@ static void nodes_that_make_different_calls_are_told(void)
 	       IPCSHARE_ERR_MISMATCH);
 }
 
+/* As after the death of a rank; it is not the leader who leaves, if there are others. */
+static void a_node_whose_group_is_broken_says_so_to_all(void)
+{
+	const struct ipcshare__mpi_comm *broken;
+	int code;
+	MPI_Comm on;
+
+	MPI_Comm_dup(MPI_COMM_WORLD, &on);
+	MPI_Comm_set_errhandler(on, MPI_ERRORS_RETURN);
+	ipcshare_mpi_barrier(on);
+	broken = ipcshare__mpi_comm_find(on);
+	REQUIRE(broken, "the communicator has no group");
+	MPI_Barrier(MPI_COMM_WORLD);
+	if (is_last()) {
+		ipcshare__fail(IPCSHARE_ERR_NO_MEMORY, "test", "", "on purpose");
+		ipcshare__exchange_quit(broken->group, IPCSHARE_ERR_NO_MEMORY);
+	}
+	for (int i = 0; i < 3; i++) {
+		code = ipcshare_mpi_barrier(on);
+		CHECK(code != MPI_SUCCESS, "it gave MPI_SUCCESS");
+		CHECK_INT(ipcshare_last_error()->status, IPCSHARE_ERR_NO_MEMORY);
+	}
+	MPI_Barrier(MPI_COMM_WORLD);
+	MPI_Comm_free(&on);
+	works();
+}
+
 /* ---- MPI fails between the nodes ---- */
 
 static int make(enum fault_call call, long *mine, long *all, MPI_Comm on)
@@ -584,5 +612,6 @@ TEST_SUITE(nodes, comm_begin, comm_end,
 	TEST(a_wrong_argument_on_one_rank_is_an_error_on_all_of_all_nodes),
 	TEST(a_wrong_argument_of_a_leader_is_heard_too),
 	TEST(nodes_that_make_different_calls_are_told),
+	TEST(a_node_whose_group_is_broken_says_so_to_all),
 	TEST(a_failure_of_mpi_between_nodes_is_an_error_on_all_ranks_of_the_node),
 	TEST(a_node_that_does_not_come_is_a_timeout_on_all_ranks_of_the_others));
