@@ -73,8 +73,8 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
  *    moves (memory, MPI itself, a rank that dies) is one on all ranks of that node: others wait for
  *    it. MPI's own errors are ERR_BOOTSTRAP, with its text on all ranks of the node.
  *  - A rank waits for MPI for 7/8 of the deadline, so that the ranks of its node, who wait for it,
- *    hear why. Then, or if MPI failed, or a rank died, calls on the communicator that go between
- *    nodes fail at once: ERR_CLOSED.
+ *    hear why. Then, or if MPI failed, calls on the communicator that go between nodes fail at
+ *    once: ERR_CLOSED. Of a node that has lost a rank, the others hear at the next call.
  *
  * Return:  MPI_SUCCESS, or an error of MPI's. The library's own errors come as MPI's do: the error
  *          handler of @comm is called, which by default ends the job; after MPI_ERRORS_RETURN the
@@ -83,7 +83,8 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
  *          rank (a negative count, MPI_DATATYPE_NULL, no memory to pack) is an error on all:
  *          ERR_INVALID on the others.
  * Threads: as for MPI's: with MPI_THREAD_MULTIPLE any, on different communicators at the same time.
- * Waits:   as long as all ranks live, for IPCSHARE_TIMEOUT if that is set, else for a day.
+ * Waits:   as long as all ranks of the node live, for IPCSHARE_TIMEOUT if that is set, else for a
+ *          day. A rank that dies on another node is MPI's to notice, or the deadline's.
  */
 IPCSHARE_API int ipcshare_mpi_barrier(MPI_Comm comm);
 IPCSHARE_API int ipcshare_mpi_bcast(void *buf, int count, MPI_Datatype type, int root,

@@ -7,8 +7,7 @@
 
 /*
  * Wait for n->requests[@which], which @call began with @result. 0; IPCSHARE_ERR_BOOTSTRAP; IPCSHARE_ERR_TIMEOUT:
- * a little before the ranks of the node, who wait for this one, would give up, so that they hear why; a
- * status of the node's ranks. On failure nothing goes between the nodes any more.
+ * a little before the ranks of the node, who wait for this one, would give up, so that they hear why. On failure nothing goes between the nodes any more.
  */
 int ipcshare__mpi_across_wait(struct ipcshare__mpi_nodes *n, struct ipcshare_group *group,
 			      int which, int result, const char *call);

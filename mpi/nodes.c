@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "nodes.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,16 +53,47 @@ static void mpi_end(struct ipcshare__mpi_nodes *n)
 		MPI_Type_free(&n->word);
 }
 
+static pthread_mutex_t given_up_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ipcshare__mpi_nodes *given_up;
+
+static void give_up(struct ipcshare__mpi_nodes *n)
+{
+	pthread_mutex_lock(&given_up_lock);
+	n->next = given_up;
+	given_up = n;
+	pthread_mutex_unlock(&given_up_lock);
+}
+
 void ipcshare__mpi_nodes_end(struct ipcshare__mpi_nodes *n)
 {
-	if (!n || (ipcshare__mpi_is_up() && in_use(n)))
+	if (!n)
 		return;
+	if (ipcshare__mpi_is_up() && in_use(n)) {
+		give_up(n);
+		return;
+	}
 	if (ipcshare__mpi_is_up())
 		mpi_end(n);
 	free(n->node_of); /* with all arrays of int */
 	free(n->counts);
 	free(n->slots[0]);
 	free(n);
+}
+
+/* End what MPI is done with by now; but not the communicators, for other ranks may never do so. */
+static void given_up_sweep(void)
+{
+	struct ipcshare__mpi_nodes *n, *next;
+
+	pthread_mutex_lock(&given_up_lock);
+	n = given_up;
+	given_up = NULL;
+	pthread_mutex_unlock(&given_up_lock);
+	for (; n; n = next) {
+		next = n->next;
+		n->lane = MPI_COMM_NULL;
+		ipcshare__mpi_nodes_end(n);
+	}
 }
 
 /* ---- The beginning ---- */
@@ -159,6 +191,7 @@ struct ipcshare__mpi_nodes *ipcshare__mpi_nodes_make(MPI_Comm comm, struct ipcsh
 	struct ipcshare__mpi_nodes *n = nodes_new(comm, group);
 	int have = n != NULL, all = 0;
 
+	given_up_sweep();
 	if (PMPI_Allreduce(&have, &all, 1, MPI_INT, MPI_MIN, comm) || !all ||
 	    find(n, comm, group) || lane_make(n, comm)) {
 		ipcshare__fail(IPCSHARE_ERR_BOOTSTRAP, "collective", "calls are left to MPI",

@@ -32,6 +32,8 @@ struct ipcshare__mpi_nodes {
 	MPI_Datatype word;
 	MPI_Op merge;
 	MPI_Request requests[3];
+	struct ipcshare__mpi_nodes
+		*next; /* of those that have ended while MPI had a request of theirs */
 	int broken; /* why nothing goes between the nodes any more */
 	size_t *counts, *displs; /* by local rank: of the call that is made */
 	int *node_counts, *node_displs; /* by node: the same */

@@ -74,7 +74,7 @@ static void the_world_gets_what_mpi_gives(void)
 	if (is_off()) {
 		before.fallbacks[IPCSHARE_MPI_OFF] += (uint64_t)cases();
 	} else {
-		CHECK(after.packed > before.packed, "nothing was packed");
+		CHECK(after.packed > before.packed || after.across > before.across, "nothing was packed");
 		before.calls += (uint64_t)cases();
 	}
 	if (after.across > before.across)
