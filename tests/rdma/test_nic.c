@@ -163,13 +163,19 @@ static void far_is_active(struct scene *s, char *all, char *middle)
 	if (s->me->rank == FAR) {
 		team_fill(s->far, ALL, 0, 1);
 		CHECK_INT(far_moves(s, IBV_WR_RDMA_WRITE, 0, ALL), IBV_WC_SUCCESS);
+	}
+	meet(s);
+	if (s->me->rank == OWNER)
+		verify(s, all, ALL, 1);
+	meet(s);
+	if (s->me->rank == FAR) {
 		team_fill(s->far + 5000 * CELL, EACH, 0, 2); /* one buffer alone */
 		CHECK_INT(far_moves(s, IBV_WR_RDMA_WRITE, 5000 * CELL, EACH), IBV_WC_SUCCESS);
 	}
 	meet(s);
 	if (s->me->rank == OWNER) {
 		verify(s, middle, EACH, 2);
-		verify(s, all, 5000 * CELL, 1);
+		verify(s, all, 5000 * CELL, 1); /* and what is before it stayed */
 		team_fill(all, ALL, 0, 3);
 	}
 	meet(s);

@@ -90,13 +90,13 @@ run=$(mktemp -d "$vm/run.XXXXXX")
 trap 'rm -rf "$run"' EXIT
 trap 'exit 130' INT TERM
 tree=$run/tree
-mkdir -p "$tree/usr/bin" "$tree/usr/lib" "$tree/usr/lib64" "$tree/etc/libibverbs.d" "$tree/work" "$tree/dev" "$tree/proc" "$tree/sys"
+mkdir -p "$tree/usr/bin" "$tree/usr/lib" "$tree/usr/lib64" "$tree/etc/libibverbs.d" "$tree/here" "$tree/dev" "$tree/proc" "$tree/sys"
 ln -s usr/bin "$tree/bin"
 ln -s usr/bin "$tree/sbin"
 ln -s usr/lib "$tree/lib"
 ln -s usr/lib64 "$tree/lib64"
 cp "$vm/busybox" "$tree/bin/"
-cp "$program" "$tree/work/program"
+cp "$program" "$tree/here/program"
 echo 'driver rxe' >"$tree/etc/libibverbs.d/rxe.driver"
 for file in "$program" "$provider" "$(command -v rdma)"; do
 	{ echo "$file"; ldd "$file" | sed -n 's/^[^/]*\(\/.*\) (0x.*/\1/p'; } | while read -r lib; do
@@ -126,7 +126,7 @@ until grep -q 'ffff:0a4d:0001' /sys/class/infiniband/rxe0/ports/1/gids/*; do
 	tries=\$((tries + 1)); [ \$tries -lt 200 ] || finish "rxe0 has no address"; usleep 50000
 done
 ulimit -l unlimited
-cd /work
+cd /here
 setsid ./program$quoted </dev/null >/dev/ttyS1 2>&1
 finish "exit \$?"
 INIT

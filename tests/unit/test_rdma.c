@@ -113,6 +113,28 @@ static void each_access_and_each_domain_registers_for_itself(void)
 	check_all_ended(3);
 }
 
+static void own_memory_that_is_mapped_too_is_one_region(void)
+{
+	const struct ipcshare_rdma_region *before, *after;
+	struct ipcshare_rdma_domain *d;
+	struct ipcshare_packed packed;
+	void *p;
+
+	owner_open();
+	d = domain_of(owner);
+	before = region_at(d, owned, READ);
+	packed = owner_pack(owned, OWNED, 0);
+	REQUIRE_OK(ipcshare_map(owner, &packed, &p));
+	CHECK_PTR(p, owned);
+	after = region_at(d, p, READ);
+	CHECK_PTR(after, before);
+	CHECK_STATUS(ipcshare_unmap(owner, p), 0);
+	CHECK_STATUS(ipcshare_rdma_release(before), 0);
+	CHECK_STATUS(ipcshare_rdma_release(after), 0);
+	CHECK_STATUS(ipcshare_rdma_domain_free(d), 0);
+	check_all_ended(1);
+}
+
 /* ---- Before the memory goes ---- */
 
 static void memory_is_busy_while_registered_and_ends_what_is_kept_of_it(void)
@@ -195,6 +217,19 @@ static void a_lazy_set_maps_what_is_to_be_registered(void)
 	test_ranks(2, registers_its_peers_memory, (unsigned[]){ IPCSHARE_LAZY });
 }
 
+static struct {
+	struct ipcshare_ctx *ctx;
+	void *ptr;
+} in_process[2];
+
+/* Its owner can't free what the device has not let go. */
+static void try_to_free(void *addr)
+{
+	for (int r = 0; r < 2; r++)
+		if (in_process[r].ptr == addr)
+			CHECK_FAILS(ipcshare_free(in_process[r].ctx, addr), IPCSHARE_ERR_BUSY);
+}
+
 /* With contexts of their own in one process: what is fake is then the same for both. */
 static void registers_what_is_in_this_process(struct test_rank *me, void *arg)
 {
@@ -208,6 +243,8 @@ static void registers_what_is_in_this_process(struct test_rank *me, void *arg)
 	team_join(me, &t);
 	d = domain_of(t.ctx);
 	buf = (struct ipcshare_buf){ team_alloc(t.ctx, LEN), LEN };
+	in_process[me->rank].ctx = t.ctx;
+	in_process[me->rank].ptr = buf.ptr;
 	set = team_share(&t, &buf, 1, 0);
 	REQUIRE_OK(ipcshare_rdma_region_of(d, set, !me->rank, 0, WRITE_TOO, &r));
 	CHECK_PTR(r->base, ipcshare_ptr(set, !me->rank, 0));
@@ -224,6 +261,7 @@ static void registers_what_is_in_this_process(struct test_rank *me, void *arg)
 
 static void a_rank_in_the_same_process_is_registered_too(void)
 {
+	fake.ending = try_to_free;
 	test_thread_ranks(2, registers_what_is_in_this_process, NULL);
 	check_all_ended(2);
 }
@@ -703,6 +741,7 @@ static void threads_register_release_trim_and_free(void)
 TEST_SUITE(rdma, begin, owner_end,
 	TEST(ten_thousand_buffers_of_an_arena_are_one_registration),
 	TEST(each_access_and_each_domain_registers_for_itself),
+	TEST(own_memory_that_is_mapped_too_is_one_region),
 	TEST(memory_is_busy_while_registered_and_ends_what_is_kept_of_it),
 	TEST(a_peers_region_is_called_back_by_its_owner),
 	TEST(a_lazy_set_maps_what_is_to_be_registered),

@@ -89,6 +89,8 @@ int ibv_dereg_mr(struct ibv_mr *mr)
 	struct registration **at = &all, *r = NULL;
 	int error;
 
+	if (fake.ending)
+		fake.ending(mr->addr);
 	pthread_mutex_lock(&lock);
 	while (*at && &(*at)->mr != mr)
 		at = &(*at)->next;

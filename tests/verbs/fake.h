@@ -15,6 +15,7 @@ struct fake_verbs {
 	int devices;
 	int open_error;
 	void (*making)(void); /* called by ibv_reg_mr() */
+	void (*ending)(void *addr); /* by ibv_dereg_mr() */
 };
 
 extern struct fake_verbs fake; /* changed by whoever has begun a test with fake_reset() */
