@@ -21,7 +21,8 @@ extern "C" {
  * @out: this node's group; the order of ranks is that of @comm
  *
  * The local ranks are those MPI_COMM_TYPE_SHARED finds and that have the same boot id; for tests,
- * IPCSHARE_FAKE_NODES makes several nodes of them. Only this call uses MPI: the group also works after MPI_Finalize, as long as all its ranks are there.
+ * IPCSHARE_FAKE_NODES makes several nodes of them. Only this call uses MPI: the group also works
+ * after MPI_Finalize, as long as all its ranks are there.
  *
  * It waits for every rank of @comm until the deadline. MPI can't take a call back that it has
  * begun: after ERR_TIMEOUT, @comm must not be used for collective calls any more. Which rank did
