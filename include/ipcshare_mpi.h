@@ -62,9 +62,11 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
  * Unlike MPI's, a reduction has the same bits on all ranks and in every run; it need not be those
  * of MPI.
  *
- * More than one node: barrier, bcast, allgather(v), reduce and allreduce go over the memory of each
- * node, and by MPI between the nodes: so each byte goes once to a node, and not to each rank. Other
- * calls are left to MPI (IPCSHARE_MPI_NODES). Which ranks are where does not matter. What differs
+ * More than one node: with IPCSHARE_ACROSS=1, barrier, bcast, allgather(v), reduce and allreduce go
+ * over the memory of each node, and by MPI between the nodes: so each byte goes once to a node, and
+ * not to each rank. Other calls are left to MPI (IPCSHARE_MPI_NODES), as all are by default: on one
+ * machine that stood for several nodes MPI alone was quicker at every size, and real nodes are not
+ * measured yet. Which ranks are where does not matter. What differs
  * from one node:
  *  - A reduction is that of each node in the order of its ranks, and what the nodes have is reduced
  *    by MPI's own op, on one communicator in the order of nodes: its bits are as much the same on
@@ -134,7 +136,7 @@ IPCSHARE_API int ipcshare_mpi_exscan(const void *send, void *recv, int count, MP
 	X(TYPE, "the type is none that the library reduces, or not with this op")                  \
 	X(OP, "the op is the program's own")                                                       \
 	X(INTER, "the communicator is an intercommunicator")                                       \
-	X(NODES, "the ranks are not on one node, for which there is no such call")                 \
+	X(NODES, "the ranks are not on one node, and IPCSHARE_ACROSS=0, or there is no such call") \
 	X(NO_GROUP, "a rank of the communicator can't have a group: IPCSHARE_LOG=error says why")  \
 	X(OFF, "a rank has IPCSHARE_MPI=0, or MPI is being finalized")
 

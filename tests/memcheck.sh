@@ -72,7 +72,7 @@ export TEST_PATIENCE="${TEST_PATIENCE:-10}" TEST_CASES="${TEST_CASES:-100}" TEST
 unset TEST_EMU
 status=0
 timeout --foreground --verbose --kill-after=10 "${TIME_LIMIT:-300}" \
-	valgrind -q --log-file="$log.valgrind" --fair-sched=yes --error-exitcode=86 --exit-on-first-error=no \
+	valgrind -q --log-file="$log.valgrind" --fair-sched=yes --suppressions=tests/support/memcheck.supp --error-exitcode=86 --exit-on-first-error=no \
 	--leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
 	"$B/run-unit" "$@" >"$log.log" 2>&1 || status=$?
 # Also those in a child that was killed, which has no exit code.

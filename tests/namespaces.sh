@@ -64,7 +64,7 @@ ip netns exec $name-1 unshare --uts sh -c 'hostname node1
 	exec timeout --verbose --kill-after=10 "${TIME_LIMIT:-300}" "$@"' sh \
 	"$(echo "${MPICC:-mpicc}" | sed 's/mpicc\([^/]*\)$/mpiexec\1/')" \
 	--mca plm rsh --mca plm_rsh_agent "$scratch/agent" --host 10.77.0.1:2,10.77.0.2:2 \
-	--oversubscribe --bind-to none -n 4 "$(realpath "$B")/run-mpi" coll_random nodes \
+	--oversubscribe --bind-to none -x IPCSHARE_ACROSS=1 -n 4 "$(realpath "$B")/run-mpi" coll_random nodes \
 	-nodes.a_group_has -nodes.one_rank_with
 echo "  $((($(sent) - before) / 1024)) KiB have gone through the cable one way"
 [ $(($(sent) - before)) -gt 1000000 ]
