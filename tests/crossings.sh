@@ -19,7 +19,7 @@ case $("$(echo "${MPICC:-mpicc}" | sed 's/mpicc\([^/]*\)$/mpiexec\1/')" --versio
 	;;
 esac
 ${MPICC:-mpicc} -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Iinclude ${SAN:+-fsanitize=$SAN} \
-	-o "$scratch/program" tests/crossings_program.c "$B/libipcshare-mpi.a" "$B/libipcshare.a" -pthread
+	-o "$scratch/program" tests/crossings_program.c "$B/libipcshare-mpi.a" "$B/libipcshare.a" ${HWLOC_LIBS--lhwloc} -pthread
 
 # run WAY PLACES CALL TIMES: bytes and messages between ranks 0..3 and 4..7
 run()
