@@ -215,6 +215,8 @@ enum ipcshare_call {
  * @allocations: own allocations alive now
  * @sets: sets alive now
  * @groups: groups alive now
+ * @far_bytes: bytes that collectives of this rank read from or wrote to shared memory of ranks behind the
+ *	slowest border of their group: in another package, or if there is one alone, NUMA node
  */
 struct ipcshare_counters {
 	size_t size;
@@ -231,6 +233,7 @@ struct ipcshare_counters {
 	uint64_t allocations;
 	uint64_t sets;
 	uint64_t groups;
+	uint64_t far_bytes;
 };
 
 /**

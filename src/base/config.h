@@ -25,6 +25,7 @@ struct ipcshare__config {
 	/* Thresholds of collectives (coll/thresholds.h), in bytes: of ranks on cores of their own, and others. */
 	uint32_t coll_round, coll_round_crowded;
 	uint32_t coll_direct, coll_direct_crowded;
+	uint32_t coll_relay;
 	uint32_t mpi; /* collectives with MPI's signatures */
 	uint32_t across; /* those over several nodes, too */
 	char fake_nodes[64]; /* mpi/fake.h; "": none */

@@ -23,6 +23,7 @@ void ipcshare__counters_read(struct ipcshare__counters *c, struct ipcshare_count
 	out->allocations = get(&c->allocations);
 	out->sets = get(&c->sets);
 	out->groups = get(&c->groups);
+	out->far_bytes = get(&c->far_bytes);
 }
 
 const char *ipcshare_call_name(int call)

@@ -13,7 +13,7 @@ struct ipcshare__counters {
 	_Atomic uint64_t call_ns[IPCSHARE_CALLS];
 	_Atomic uint64_t cache_hits, cache_misses, cache_evictions, open_exports;
 	_Atomic uint64_t bytes_mapped, bytes_allocated, bytes_huge, huge_misses;
-	_Atomic uint64_t allocations, sets, groups;
+	_Atomic uint64_t allocations, sets, groups, far_bytes;
 };
 
 static inline void ipcshare__count(_Atomic uint64_t *counter, uint64_t n)

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPCSHARE__LAYOUT 9u
+#define IPCSHARE__LAYOUT 10u
 #define IPCSHARE__LINE 128 /* two 64-byte lines: some prefetchers fetch them in pairs */
 #define IPCSHARE__KEY_SIZE 65 /* 64 characters and NUL, as the ACL runtime has it */
 #define IPCSHARE__BLOB_ALIGN 64 /* a blob's length is a multiple of it */
@@ -278,6 +278,8 @@ enum ipcshare__call_flags {
 	/* too long, as the sender sees it, for the way of a single round */
 	IPCSHARE__CALL_LONG = 4,
 	IPCSHARE__CALL_STREAM = 8, /* it is queued on a stream */
+	/* worth a round more, as the sender sees it, to go over the border once (topo/border.h) */
+	IPCSHARE__CALL_RELAYS = 16,
 };
 struct ipcshare__wire_offer {
 	struct ipcshare__wire_descriptor at;

@@ -149,6 +149,7 @@ void ipcshare__call_say(struct ipcshare__call *c, uint64_t most)
 	uint32_t flags = (c->group->ctx->config.check ? IPCSHARE__CALL_CHECKED : 0) |
 			 (c->offers ? IPCSHARE__CALL_OFFERS : 0) |
 			 (c->is_long ? IPCSHARE__CALL_LONG : 0) |
+			 (c->relays ? IPCSHARE__CALL_RELAYS : 0) |
 			 (c->stream ? IPCSHARE__CALL_STREAM : 0);
 
 	ipcshare__header_fill(c->group, c->which, c->status, flags, most, &c->group->front.header);
@@ -204,6 +205,7 @@ static void heed(struct ipcshare__call *c, const struct ipcshare__wire_header *h
 {
 	*most = h->value > *most ? h->value : *most;
 	c->is_long |= (h->flags & IPCSHARE__CALL_LONG) != 0;
+	c->relays |= (h->flags & IPCSHARE__CALL_RELAYS) != 0;
 	c->some_offer |= h->value && (h->flags & IPCSHARE__CALL_OFFERS);
 	*bytes |= h->value && !(h->flags & IPCSHARE__CALL_OFFERS);
 }

@@ -50,6 +50,7 @@ struct ipcshare__call {
 	size_t lane; /* bytes that a slot has for one rank, once there are more than a few */
 	bool is_long; /* some rank does not take the short way; on streams, some rank writes over what others
 		       * read, and in the end: some rank could not keep the order */
+	bool relays; /* some rank finds it worth a round to spare the border (relay.h) */
 	/* as said, and as heard of those that have bytes (offer.h) */
 	bool offers, some_offer, all_offer;
 	struct ipcshare__offers *offered; /* offer.h; NULL: nothing is held */

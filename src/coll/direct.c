@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/point.h"
 #include "coll/offer.h"
+#include "coll/relay.h"
 #include "coll/thresholds.h"
 #include "coll/transfer.h"
 
@@ -22,7 +23,7 @@ static bool swaps(const struct ipcshare__call *c)
 static bool can_take(const struct ipcshare__call *c)
 {
 	return ipcshare__call_is_reduction(c) || c->which == IPCSHARE__COLL_BCAST ||
-	       c->which == IPCSHARE__COLL_GATHER;
+	       c->which == IPCSHARE__COLL_GATHER || c->relays;
 }
 
 static bool can_offer(const struct ipcshare__call *c)
@@ -54,27 +55,49 @@ static bool is_brought(const struct ipcshare__call *c)
 /* Of the block of a bcast, what the root copies to each of the others, to be no idler than they are. */
 static size_t roots_share(const struct ipcshare__call *c, size_t len)
 {
+	if (c->which != IPCSHARE__COLL_BCAST || c->relays)
+		return 0;
 	for (int r = 0; r < c->group->size; r++)
 		if (r != c->root && !ipcshare__offer_takes(c, r))
 			return 0;
 	return len / (size_t)c->group->size / 64 * 64;
 }
 
+static bool is_far(const struct ipcshare__call *c, int rank)
+{
+	return ipcshare__border_divides(&c->group->border, c->group->rank, rank);
+}
+
+/* Of the block of @rank, the bytes that we copy from there; *@at where they begin. */
+static size_t taken_from(const struct ipcshare__call *c, int rank, size_t *at)
+{
+	size_t len = ipcshare__layout_len(&c->in, rank);
+
+	if (c->relays && is_far(c, rank))
+		return ipcshare__relay_piece(c, rank, len, at);
+	*at = roots_share(c, len);
+	return len - *at;
+}
+
 static bool map_blocks(struct ipcshare__call *c)
 {
 	bool root = ipcshare__call_is_root(c), ok = true;
-	size_t share = c->which == IPCSHARE__COLL_BCAST && root
-			       ? roots_share(c, ipcshare__layout_len(&c->out, c->root))
-			       : 0;
+	size_t share = root ? roots_share(c, ipcshare__layout_len(&c->out, c->root)) : 0, at;
 
 	for (int r = 0; r < c->group->size && ok; r++)
 		if (r != c->group->rank && share)
 			ok = !ipcshare__offer_to(c, r, share);
-		else if (r != c->group->rank && !is_brought(c))
+		else if (r != c->group->rank && !is_brought(c) && taken_from(c, r, &at))
 			ok = !ipcshare__offer_from(c, r, ipcshare__layout_len(&c->in, r));
 	if (ok && is_brought(c) && !root)
 		ok = !ipcshare__offer_to(c, c->root, ipcshare__layout_len(&c->out, c->group->rank));
-	return ok;
+	return ok && !(c->relays && ipcshare__relay_map(c));
+}
+
+static void count_far(const struct ipcshare__call *c, int rank, size_t bytes)
+{
+	if (bytes && is_far(c, rank))
+		ipcshare__count(&c->group->ctx->counters.far_bytes, bytes);
 }
 
 static void copy_blocks(const struct ipcshare__call *c)
@@ -86,18 +109,35 @@ static void copy_blocks(const struct ipcshare__call *c)
 	for (int i = 1; i < g->size; i++) {
 		int r = (me + i) % g->size;
 		const struct ipcshare__reach *reach = &c->offered->ranks[r];
-		size_t len = ipcshare__layout_len(&c->in, r);
-		size_t share = c->which == IPCSHARE__COLL_BCAST ? roots_share(c, len) : 0;
+		size_t at, n = reach->from ? taken_from(c, r, &at) : 0, given = 0;
 
-		if (reach->from)
-			memcpy(ipcshare__layout_at(&c->in, r) + share, reach->from + share,
-			       len - share);
-		if (reach->to && is_brought(c))
-			memcpy(reach->to, c->out.base, ipcshare__layout_len(&c->out, me));
-		else if (reach->to)
-			memcpy(reach->to, c->out.base,
-			       roots_share(c, ipcshare__layout_len(&c->out, me)));
+		if (n)
+			memcpy(ipcshare__layout_at(&c->in, r) + at, reach->from + at, n);
+		if (reach->to)
+			given = is_brought(c) ? ipcshare__layout_len(&c->out, me)
+					      : roots_share(c, ipcshare__layout_len(&c->out, me));
+		if (given)
+			memcpy(reach->to, c->out.base, given);
+		count_far(c, r, n + given);
 	}
+}
+
+static int to_end(struct ipcshare__call *c)
+{
+	c->shown = c->shows;
+	c->next = NULL;
+	return 0;
+}
+
+/* All have what comes from them alone, and what they carry for their part. */
+static int pass_on(struct ipcshare__call *c)
+{
+	if (!c->relays)
+		return to_end(c);
+	ipcshare__relay_pass(c);
+	IPCSHARE__POINT("direct.passed");
+	c->next = to_end;
+	return 0;
 }
 
 /* All have tried; if one could not, nothing is lost: the blocks are still where they were. */
@@ -108,17 +148,13 @@ static int after_copies(struct ipcshare__call *c)
 
 	if (err)
 		return err;
-	if (failed)
-		return c->otherwise(c);
-	c->shown = c->shows;
-	c->next = NULL;
-	return 0;
+	return failed ? c->otherwise(c) : pass_on(c);
 }
 
 /* ---- Blocks that are reduced ---- */
 
-/* The bytes that we reduce: a part of those of all, or our own block. */
-static size_t part(const struct ipcshare__call *c, size_t *len)
+/* The bytes that @rank reduces: a part of those of all, or its own block. */
+static size_t part(const struct ipcshare__call *c, int rank, size_t *len)
 {
 	size_t all = ipcshare__layout_len(&c->out, c->group->rank), n = (size_t)c->group->size,
 	       each, first;
@@ -127,7 +163,7 @@ static size_t part(const struct ipcshare__call *c, size_t *len)
 	if (!ipcshare__call_is_reduction(c))
 		return 0;
 	each = ((all + n - 1) / n + 127) / 128 * 128;
-	first = each * (size_t)c->group->rank < all ? each * (size_t)c->group->rank : all;
+	first = each * (size_t)rank < all ? each * (size_t)rank : all;
 	*len = all - first < each ? all - first : each;
 	return first;
 }
@@ -144,6 +180,22 @@ static bool wants_result(const struct ipcshare__call *c, int rank)
 	}
 }
 
+/* Parts that others of this side have from ranks behind the border. */
+static void note_parts(const struct ipcshare__call *c)
+{
+	const struct ipcshare__reach *ranks = c->offered->ranks;
+	int me = c->group->rank;
+
+	for (int r = 0; r < c->group->size; r++) {
+		int mate = ipcshare__border_carrier(&c->group->border, r, me);
+		size_t len, first = part(c, r, &len);
+
+		if (is_far(c, r) && mate != me)
+			ipcshare__relay_note(c, r, mate, ranks[mate].to + first,
+					     ranks[me].to + first, len);
+	}
+}
+
 static bool map_parts(struct ipcshare__call *c)
 {
 	int me = c->group->rank;
@@ -155,7 +207,10 @@ static bool map_parts(struct ipcshare__call *c)
 	for (int r = 0; r < c->group->size && ok; r++)
 		if (r != me)
 			ok = !ipcshare__offer_from(c, r, len) &&
-			     !(wants_result(c, r) && ipcshare__offer_to(c, r, len));
+			     !(wants_result(c, r) && (!c->relays || ipcshare__relay_brings(c, r)) &&
+			       ipcshare__offer_to(c, r, len));
+	if (ok && c->relays)
+		note_parts(c);
 	return ok;
 }
 
@@ -208,7 +263,8 @@ static void scan_at(const struct ipcshare__call *c, size_t at, size_t n)
 static void fold_part(const struct ipcshare__call *c)
 {
 	bool scans = c->which == IPCSHARE__COLL_SCAN || c->which == IPCSHARE__COLL_EXSCAN;
-	size_t len, first = part(c, &len);
+	const struct ipcshare__reach *ranks = c->offered->ranks;
+	size_t len, first = part(c, c->group->rank, &len);
 
 	for (size_t done = 0; done < len; done += IPCSHARE__FOLD_STEP) {
 		size_t n = len - done < IPCSHARE__FOLD_STEP ? len - done : IPCSHARE__FOLD_STEP;
@@ -218,12 +274,8 @@ static void fold_part(const struct ipcshare__call *c)
 		else
 			fold_at(c, first + done, n);
 	}
-}
-
-static int after_folds(struct ipcshare__call *c)
-{
-	c->next = NULL;
-	return 0;
+	for (int r = 0; r < c->group->size; r++)
+		count_far(c, r, (ranks[r].from ? len : 0) + (ranks[r].to ? len : 0));
 }
 
 /* In place, what was reduced can't be reduced again: nobody begins unless all can. */
@@ -238,7 +290,7 @@ static int after_maps(struct ipcshare__call *c)
 		return c->otherwise(c);
 	fold_part(c);
 	IPCSHARE__POINT("direct.folded");
-	c->next = after_folds;
+	c->next = pass_on;
 	return 0;
 }
 
@@ -273,6 +325,7 @@ int ipcshare__direct(struct ipcshare__call *c, ipcshare__step *otherwise)
 {
 	if (!all_take(c))
 		return otherwise(c);
+	c->relays &= ipcshare__relay_can(c);
 	c->otherwise = otherwise;
 	c->next = c->fold.op ? after_maps : after_copies;
 	ipcshare__call_say(c, !try(c));

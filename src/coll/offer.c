@@ -141,13 +141,14 @@ static struct ipcshare__wire_offer offer_of(const struct ipcshare__call *c, int 
 	return o;
 }
 
-static struct offsets offsets_of(const struct ipcshare__call *c, int rank)
+/* What @rank says to @other. */
+static struct offsets offsets_of(const struct ipcshare__call *c, int rank, int other)
 {
 	struct offsets o;
 
 	memcpy(&o,
 	       ipcshare__board_read(c->group, rank)->body + sizeof(struct ipcshare__wire_offer) +
-		       (size_t)c->group->rank * sizeof(o),
+		       (size_t)other * sizeof(o),
 	       sizeof(o));
 	return o;
 }
@@ -205,8 +206,8 @@ int ipcshare__offer_from(struct ipcshare__call *c, int rank, size_t len)
 	struct ipcshare__reach *reach = &c->offered->ranks[rank];
 	struct ipcshare__wire_offer o = offer_of(c, rank);
 	char *at = NULL;
-	int err = len ? map_at(c, rank, o.at, o.read_only, offsets_of(c, rank).out, len,
-			       &reach->out, &at)
+	int err = len ? map_at(c, rank, o.at, o.read_only, offsets_of(c, rank, c->group->rank).out,
+			       len, &reach->out, &at)
 		      : 0;
 
 	reach->from = at;
@@ -217,9 +218,20 @@ int ipcshare__offer_to(struct ipcshare__call *c, int rank, size_t len)
 {
 	struct ipcshare__reach *reach = &c->offered->ranks[rank];
 
-	return len ? map_at(c, rank, offer_of(c, rank).to, false, offsets_of(c, rank).in, len,
-			    &reach->in, &reach->to)
+	return len ? map_at(c, rank, offer_of(c, rank).to, false,
+			    offsets_of(c, rank, c->group->rank).in, len, &reach->in, &reach->to)
 		   : 0;
+}
+
+int ipcshare__offer_again(struct ipcshare__call *c, struct ipcshare__reach *reach, int source,
+			  int rank, size_t len, const char **out)
+{
+	char *at = NULL;
+	int err = map_at(c, rank, offer_of(c, rank).to, false, offsets_of(c, rank, source).in, len,
+			 &reach->in, &at);
+
+	*out = at;
+	return err;
 }
 
 void ipcshare__offers_drop(struct ipcshare_group *g, struct ipcshare__offers *d)

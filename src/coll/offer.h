@@ -8,11 +8,19 @@
 
 #include "coll/call.h"
 
+/* Bytes that another rank has for us once all have met again (relay.h). */
+struct ipcshare__hop {
+	const char *from;
+	char *to;
+	size_t len;
+};
+
 /* Of one rank: what we read, and what we write. NULL where that is nothing. */
 struct ipcshare__reach {
 	struct ipcshare__mapping *out, *in; /* held */
 	const char *from;
 	char *to;
+	struct ipcshare__hop hop;
 };
 
 struct ipcshare__offers {
@@ -41,5 +49,8 @@ bool ipcshare__offer_takes(const struct ipcshare__call *call, int rank);
 /* Map what @rank has for us, and where it wants what we have for it: in call->offered. 0, or why not. */
 int ipcshare__offer_from(struct ipcshare__call *call, int rank, size_t len);
 int ipcshare__offer_to(struct ipcshare__call *call, int rank, size_t len);
+/* Map where @rank takes the block of @source, @len bytes, to read it there: at *@out. @reach holds it. */
+int ipcshare__offer_again(struct ipcshare__call *call, struct ipcshare__reach *reach, int source,
+			  int rank, size_t len, const char **out);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/point.h"
 #include "coll/direct.h"
 #include "coll/forms.h"
+#include "coll/relay.h"
 #include "coll/thresholds.h"
 
 #define BODY sizeof(((struct ipcshare__slot *)NULL)->body)
@@ -146,6 +147,7 @@ static int first(struct ipcshare__call *c)
 	len = len_of(c);
 	/* Parts are read from the body, and a few bytes aren't there: they are short on every rank. */
 	c->is_long = len > FEW && (len > window_of(c) || len > ipcshare__short_most(c->group));
+	c->relays = ipcshare__relay_pays(c, len);
 	c->offers = ipcshare__direct_offer(c, len,
 					   c->status
 						   ? 0

@@ -5,6 +5,7 @@
 
 #include "base/point.h"
 #include "coll/direct.h"
+#include "coll/relay.h"
 
 #define BODY sizeof(((struct ipcshare__slot *)NULL)->body)
 #define FEW sizeof(((struct ipcshare__front *)NULL)->few)
@@ -219,13 +220,15 @@ static int after_first(struct ipcshare__call *c)
 
 int ipcshare__transfer(struct ipcshare__call *c)
 {
-	uint64_t most;
+	uint64_t most, wants;
 
 	c->lane = lane_of(c);
 	if (!c->status && !c->lane)
 		c->status = ipcshare__call_too_many(c);
 	most = longest(c, &c->out);
-	c->offers = ipcshare__direct_offer(c, most, longest(c, &c->in));
+	wants = longest(c, &c->in);
+	c->relays = ipcshare__relay_pays(c, most > wants ? most : wants);
+	c->offers = ipcshare__direct_offer(c, most, wants);
 	ipcshare__call_say(c, most);
 	if (!c->offers)
 		write_first(c, most);

@@ -97,9 +97,10 @@ static int hello_check(const struct ipcshare_group *g, const struct ipcshare__wi
 /* What all ranks said; not 0 if one of them can't go on, or it doesn't fit together. */
 static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hello *all)
 {
-	for (int r = 0; r < g->size; r++) {
-		int err = hello_check(g, &all[r], r);
+	int err;
 
+	for (int r = 0; r < g->size; r++) {
+		err = hello_check(g, &all[r], r);
 		if (err) {
 			ipcshare__fail_at(r, -1);
 			return err;
@@ -112,7 +113,8 @@ static int hellos_take(struct ipcshare_group *g, const struct ipcshare__wire_hel
 		g->members[r].pidfd = ipcshare__identity_watch(&all[r].identity,
 							       &g->members[r].ended);
 	}
-	return ipcshare__levels_make(g->places, g->size, &g->levels);
+	err = ipcshare__levels_make(g->places, g->size, &g->levels);
+	return err ? err : ipcshare__border_make(&g->levels, &g->border);
 }
 
 /* ---- Peers ---- */
@@ -196,6 +198,7 @@ static void group_delete(struct ipcshare_group *g)
 	free(g->serials);
 	free(g->headers);
 	free(g->spare);
+	ipcshare__border_clear(&g->border);
 	ipcshare__levels_clear(&g->levels);
 	free(g->places);
 	free(g->others);

@@ -9,7 +9,7 @@
 #include "base/idmap.h"
 #include "group/catalog.h"
 #include "memory/context.h"
-#include "topo/levels.h"
+#include "topo/border.h"
 
 struct ipcshare__member {
 	struct ipcshare__identity identity;
@@ -44,6 +44,7 @@ struct ipcshare_group {
 	size_t nothers;
 	struct ipcshare__wire_place *places; /* by rank: where each one runs */
 	struct ipcshare__levels levels; /* that follow from it */
+	struct ipcshare__border border; /* the outermost of them */
 	/* What all ranks say in an exchange, by rank: so none fails, and breaks the group, for want of memory. */
 	struct ipcshare__wire_header *headers;
 	uint64_t *serials;

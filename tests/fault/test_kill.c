@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "life.h"
 #include "point.h"
+#include "support/moved.h"
 
 #define MS 1000000u
 #define TOLD_MS ((uint64_t)test_patience(2000)) /* after a death, or after the deadline */
@@ -287,6 +288,12 @@ static void machine_end(void)
 
 /* ---- The sweep ---- */
 
+/* Two packages, so that blocks are relayed between ranks (IPCSHARE_COLL_RELAY is 0). */
+static const struct ipcshare__wire_place places[LIFE_RANKS] = {
+	{ .package = 0, .device_numa = -1 }, { .package = 1, .numa = 1, .device_numa = -1 },
+	{ .package = 0, .device_numa = -1 }, { .package = 1, .numa = 1, .device_numa = -1 },
+};
+
 #define TEAMS 3 /* at the same time, for they mostly wait */
 
 static struct scene *scenes; /* of each team */
@@ -309,6 +316,7 @@ static void make_scenes(void)
 	scenes = mmap(NULL, TEAMS * sizeof(*scenes), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	REQUIRE(scenes != MAP_FAILED, "no memory");
+	setenv("IPCSHARE_COLL_RELAY", "0", 1);
 	nlines = 0;
 	memset(lines, 0, sizeof(lines));
 }
@@ -316,6 +324,7 @@ static void make_scenes(void)
 static void end_scenes(void)
 {
 	munmap(scenes, TEAMS * sizeof(*scenes));
+	unsetenv("IPCSHARE_COLL_RELAY");
 	machine_end();
 }
 
@@ -325,7 +334,8 @@ static const struct point_record *record(int victim)
 	struct scene *s = &scenes[0];
 
 	*s = (struct scene){ .victim = victim, .on_device = emulated };
-	test_ranks(LIFE_RANKS, lives, s);
+	test_ranks_with((&(struct test_ranks){ .nranks = LIFE_RANKS, .fn = lives, .arg = s,
+					       .filter = test_moved, .filter_arg = (void *)places }));
 	REQUIRE(s->record.n && s->record.n < POINT_PLACES, "%zu places", s->record.n);
 	return &s->record;
 }
@@ -333,7 +343,8 @@ static const struct point_record *record(int victim)
 static void strike(int channel, void *scene)
 {
 	struct scene *s = scene;
-	struct test_ranks o = { .nranks = LIFE_RANKS, .fn = lives, .arg = s };
+	struct test_ranks o = { .nranks = LIFE_RANKS, .fn = lives, .arg = s,
+				.filter = test_moved, .filter_arg = (void *)places };
 	char what[128];
 
 	(void)channel;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Ten thousand calls of all collectives, in groups of 1 to 64, against what must come; TEST_CASES of
- * the environment says another number, TEST_SEED other cases.
+ * the environment says another number, TEST_SEED other cases. The ranks are in 1 to 4 packages, and few
+ * bytes are enough for some of them to relay what crosses the border.
  */
+#include <stdlib.h>
+
 #include "coll_case.h"
+#include "support/moved.h"
 
 #define SEED 20240229
 #define ARENA_ALL ((size_t)64 << 20)
@@ -12,7 +16,26 @@
 struct run {
 	uint64_t seed;
 	int cases;
+	struct ipcshare__wire_place places[TEST_RANKS_MAX];
 };
+
+static void draw_places(struct run *run)
+{
+	uint64_t seed = run->seed, packages = elements_random(&seed) % 4 + 1;
+
+	for (int r = 0; r < TEST_RANKS_MAX; r++)
+		run->places[r] = (struct ipcshare__wire_place){
+			.package = (int32_t)(elements_random(&seed) % packages), .device_numa = -1,
+		};
+}
+
+/* Ranks need not be of one mind. */
+static void draw_setting(const struct run *run, int rank)
+{
+	uint64_t seed = run->seed + (uint64_t)rank;
+
+	setenv("IPCSHARE_COLL_RELAY", elements_random(&seed) % 3 ? "0" : "4294967295", 1);
+}
 
 static struct coll_arena arena_share(struct team *t, struct ipcshare_set **set)
 {
@@ -33,6 +56,7 @@ static void makes_many_calls(struct test_rank *me, void *arg)
 	struct team t;
 	int wrong = 0;
 
+	draw_setting(run, me->rank);
 	team_join(me, &t);
 	arena = arena_share(&t, &set);
 	for (int i = 0; i < run->cases && wrong < 3; i++) {
@@ -61,7 +85,9 @@ static void run_group(int nranks, uint64_t percent)
 
 	for (; left; left -= (uint64_t)run.cases) {
 		run.cases = (int)(left < run_most(nranks) ? left : run_most(nranks));
-		if (test_ranks(nranks, makes_many_calls, &run)) {
+		draw_places(&run);
+		if (test_ranks_with((&(struct test_ranks){ .nranks = nranks, .fn = makes_many_calls, .arg = &run,
+							   .filter = test_moved, .filter_arg = run.places }))) {
 			FAIL("groups of %d with TEST_SEED=%ju", nranks, (uintmax_t)seed);
 			return;
 		}

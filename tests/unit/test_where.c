@@ -3,9 +3,7 @@
 #include <sched.h>
 #include <stdio.h>
 
-#include "base/bytes.h"
-#include "base/wire.h"
-#include "support/test.h"
+#include "support/moved.h"
 #include "team.h"
 
 static struct ipcshare_place place_of(const struct team *t, int rank)
@@ -64,20 +62,6 @@ static const struct ipcshare__wire_place made_up[] = {
 	{ 0, 0, 0, 1, 1, -1, "" },
 };
 
-/* All ranks hear it, also the one that said something else: places are what the hellos say. */
-static void move_it(const struct test_exchange *x, void *arg)
-{
-	struct ipcshare__wire_hello h;
-
-	(void)arg;
-	if (x->lane || x->serial || x->len != sizeof(h))
-		return;
-	memcpy(&h, x->bytes, sizeof(h));
-	h.place = made_up[x->from];
-	h.check = ipcshare__checksum32(&h, offsetof(struct ipcshare__wire_hello, check));
-	memcpy(x->bytes, &h, sizeof(h));
-}
-
 static void check_ints(const char *what, const int *are, const int *expected)
 {
 	CHECK(!memcmp(are, expected, 5 * sizeof(*are)), "%s: %d %d %d %d %d", what, are[0], are[1],
@@ -129,7 +113,8 @@ static void is_moved(struct test_rank *me, void *arg)
 
 static void levels_follow_from_the_places_that_all_were_told(void)
 {
-	test_ranks_with((&(struct test_ranks){ .nranks = 5, .fn = is_moved, .filter = move_it }));
+	test_ranks_with((&(struct test_ranks){ .nranks = 5, .fn = is_moved, .filter = test_moved,
+					     .filter_arg = (void *)made_up }));
 }
 
 TEST_SUITE(where, NULL, NULL,
