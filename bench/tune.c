@@ -39,9 +39,16 @@ struct threshold {
 	int in_a_row;	/* both ways move all bytes in each call, so that many can be timed as one */
 	size_t least;
 	size_t (*most)(int n);	/* bytes of a block, up to which the setting can have a say */
+	/* Ranks that the setting goes by; fewer than 2, and it has no say. */
+	int (*scale)(const struct team *team);
 	/* The setting, if the first way is quicker up to @upto bytes, the second from @from on. */
-	uint64_t (*value)(int n, size_t upto, size_t from);
+	uint64_t (*value)(int scale, size_t upto, size_t from);
 };
+
+static int all_ranks(const struct team *team)
+{
+	return team->npeers;
+}
 
 /*
  * To reduce arrays of @bytes as they are each of n ranks reads n - 1 of them; in parts, n - 1 of n parts
@@ -82,14 +89,48 @@ static size_t direct_most(int n)
 	return most;
 }
 
+/* Of the largest package; or of the largest NUMA node, if there is one package. */
+static int ranks_of_a_part(const struct team *team)
+{
+	static const enum ipcshare_level levels[] = { IPCSHARE_LEVEL_PACKAGE, IPCSHARE_LEVEL_NUMA };
+	const int n = team->npeers;
+	int *leaders = calloc(2 * (size_t)n, sizeof(*leaders)), *sizes = leaders + n, most = n;
+
+	if (!leaders)
+		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
+	for (size_t i = 0; i < 2 && most == n; i++) {
+		memset(sizes, 0, (size_t)n * sizeof(*sizes));
+		most = 0;
+		if (ipcshare_group_leaders(team->group, levels[i], leaders))
+			MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
+		for (int r = 0; r < n; r++) {
+			const int size = ++sizes[leaders[r]];
+
+			most = size > most ? size : most;
+		}
+	}
+	free(leaders);
+	return most < n ? most : 0;
+}
+
+/* A block that all want is spared the way over the border for each of a part but one. */
+static uint64_t relay_value(int scale, size_t upto, size_t from)
+{
+	(void)upto;
+	return from * (uint64_t)(scale - 1);
+}
+
 /* In this order: what is found is in force for the next. */
 static const struct threshold thresholds[] = {
 	{ { "IPCSHARE_COLL_ROUND", "IPCSHARE_CROWD_ROUND", { "65536", "0" } },
 	  { "whole", "in parts" }, { "allreduce", NULL }, .private = 1, .in_a_row = 1, .least = 128,
-	  .most = round_most, .value = round_value },
+	  .most = round_most, .scale = all_ranks, .value = round_value },
 	{ { "IPCSHARE_COLL_DIRECT", "IPCSHARE_CROWD_DIRECT", { "4294967295", "1" } },
 	  { "copied", "left there" }, { "allreduce", "allgather" }, .least = 1024,
-	  .most = direct_most, .value = direct_value },
+	  .most = direct_most, .scale = all_ranks, .value = direct_value },
+	{ { "IPCSHARE_COLL_RELAY", "IPCSHARE_COLL_RELAY", { "4294967295", "0" } },
+	  { "each itself", "passed on" }, { "bcast", "allgather" }, .least = 65536,
+	  .most = direct_most, .scale = ranks_of_a_part, .value = relay_value },
 };
 #define NTHRESHOLDS (sizeof(thresholds) / sizeof(thresholds[0]))
 
@@ -158,7 +199,7 @@ static void conclude(const struct tune *t, const struct threshold *th, const str
 		return;
 	}
 	snprintf(value, sizeof(value), "%ju",
-		 (uintmax_t)th->value(t->teams[0].npeers, at ? x->sizes[at - 1] : 0,
+		 (uintmax_t)th->value(th->scale(&t->teams[0]), at ? x->sizes[at - 1] : 0,
 				      at < x->n ? x->sizes[at] : 2 * x->sizes[x->n - 1]));
 	snprintf(out->line, sizeof(out->line), "%s=%s", name, value);
 	if (setenv(name, value, 1))
@@ -287,14 +328,15 @@ static int find(const struct tune_options *o, const struct threshold *th, int n,
 	struct tune t;
 	int err;
 
+	snprintf(out->line, sizeof(out->line), "# %s: can't be found with these %d ranks",
+		 th->setting.name, n);
 	x.n = sizes_of(th, n, x.sizes);
-	if (!x.n) {
-		snprintf(out->line, sizeof(out->line), "# %s: can't be found with %d ranks",
-			 th->setting.name, n);
+	if (!x.n)
 		return 0;
-	}
 	if (tune_open(&t, &th->setting, &options, (size_t)n * x.sizes[x.n - 1]))
 		return -1;
+	if (th->scale(&t.teams[0]) < 2)
+		return tune_close(&t, 0);
 	if (t.teams[0].rank == 0)
 		print_head(&t, th);
 	err = run_threshold(o, &t, th, &x, json);
@@ -354,7 +396,8 @@ int bench_tune(int argc, char **argv)
 		.text = "Find from which size on another way of the collectives is quicker here, and print it "
 			"as\nsettings of the library: IPCSHARE_COLL_ROUND and IPCSHARE_COLL_DIRECT with ranks "
 			"that\nhave cores of their own, IPCSHARE_CROWD_ROUND and IPCSHARE_CROWD_DIRECT with "
-			"more\nranks than cores.\n\n"
+			"more\nranks than cores; and IPCSHARE_COLL_RELAY, if the ranks are bound to several "
+			"packages\nor NUMA nodes.\n\n"
 			"  mpirun -n 4 --bind-to core ipcshare-bench tune --out own.tune\n"
 			"  mpirun -n 8 --oversubscribe ipcshare-bench tune --out crowd.tune\n"
 			"  set -a; . ./own.tune; . ./crowd.tune; set +a; mpirun ...\n\n"

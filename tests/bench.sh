@@ -20,7 +20,7 @@ run()
 	ranks=$1
 	shift
 	status=0
-	tests/support/mpirun.sh "$ranks" "$bench" "$@" >"$scratch/out" 2>&1 || status=$?
+	tests/support/mpirun.sh "$ranks" $bench "$@" >"$scratch/out" 2>&1 || status=$?
 }
 
 # on_ascend RANKS DEVICES ARG ...: the same on emulated devices, on a machine of its own
@@ -351,8 +351,29 @@ tune_writes_what_the_library_takes()
 		fail "the JSON has no ratio of the ways"
 	run 2 tune --rounds 1 --out "$scratch/tune"
 	exits 0
-	grep -q "^# IPCSHARE_COLL_ROUND: can't be found with 2 ranks\$" "$scratch/tune" ||
+	grep -q "^# IPCSHARE_COLL_ROUND: can't be found with these 2 ranks\$" "$scratch/tune" ||
 		fail "it says nothing of a threshold that two ranks have no use for"
+}
+
+# On a machine that hwloc makes up: two packages of a core, with two ranks each.
+tune_finds_what_pays_between_packages()
+{
+	cat >"$scratch/bound" <<-'W'
+		#!/bin/sh
+		rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-}}
+		HWLOC_SYNTHETIC='package:2 core:1 pu:1' HWLOC_THISSYSTEM=1 exec taskset -c $((rank % 2)) "$@"
+	W
+	chmod +x "$scratch/bound"
+	taskset -c 0,1 true 2>/dev/null || { echo "skipped: tune with ranks bound to cores 0 and 1: they can't be"; return; }
+	plain=$bench
+	bench="$scratch/bound $plain"
+	run 4 tune --rounds 1 --calls 2 --json "$scratch/json"
+	bench=$plain
+	exits 0
+	wants '^  allgather .*1.0 MiB'
+	wants '^IPCSHARE_COLL_RELAY=[0-9]*$'
+	grep -q '"stage": "passed on".*"baseline": "each itself".*"ratio":' "$scratch/json" ||
+		fail "the JSON has no ratio of the ways"
 }
 
 tune_names_what_is_wrong()
@@ -530,6 +551,7 @@ coll_says_which_mpi_it_was
 coll_views_verify_and_notice
 coll_names_what_is_wrong
 tune_writes_what_the_library_takes
+tune_finds_what_pays_between_packages
 tune_names_what_is_wrong
 for ranks in 2 4 8; do
 	model_agrees run $ranks 8
