@@ -33,6 +33,7 @@ int bench_pull(int argc, char **argv);
 int bench_arena(int argc, char **argv);
 int bench_coll(int argc, char **argv);
 int bench_tune(int argc, char **argv);
+int bench_across(int argc, char **argv);
 int bench_model(int argc, char **argv);
 
 #endif

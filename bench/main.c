@@ -19,6 +19,7 @@ static const struct bench_command commands[] = {
 	{ "arena", "small buffers of an arena, allocated and freed, against malloc()", bench_arena },
 	{ "coll", "collectives of the library, against MPI's on the same memory", bench_coll },
 	{ "tune", "find from which size on another way of a collective is quicker here", bench_tune },
+	{ "across", "collectives over several nodes, against MPI alone", bench_across },
 	{ "model", "what grows with ranks and nodes, and which term breaks first", bench_model },
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -62,12 +62,13 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
  * Unlike MPI's, a reduction has the same bits on all ranks and in every run; it need not be those
  * of MPI.
  *
- * More than one node: with IPCSHARE_ACROSS=1, barrier, bcast, allgather(v), reduce and allreduce go
- * over the memory of each node, and by MPI between the nodes: so each byte goes once to a node, and
- * not to each rank. Other calls are left to MPI (IPCSHARE_MPI_NODES), as all are by default: on one
- * machine that stood for several nodes MPI alone was quicker at every size, and real nodes are not
- * measured yet. Which ranks are where does not matter. What differs
- * from one node:
+ * More than one node: barrier, bcast, allgather(v), reduce and allreduce go over the memory of each
+ * node, and by MPI between the nodes: so each byte goes once to a node, and not to each rank. That
+ * pays from IPCSHARE_ACROSS bytes on, of what a rank has when the call is over; shorter calls are left
+ * to MPI (IPCSHARE_MPI_SHORT), and so are those that there are none of for several nodes
+ * (IPCSHARE_MPI_NODES). Of ranks that are set to different bytes the most count.
+ * `ipcshare-bench across` finds what to set. Which ranks are where does not matter. What differs from
+ * one node:
  *  - A reduction is that of each node in the order of its ranks, and what the nodes have is reduced
  *    by MPI's own op, on one communicator in the order of nodes: its bits are as much the same on
  *    all ranks and in every run as those of MPI's allreduce. Of up to 88 bytes they always are the
@@ -136,7 +137,8 @@ IPCSHARE_API int ipcshare_mpi_exscan(const void *send, void *recv, int count, MP
 	X(TYPE, "the type is none that the library reduces, or not with this op")                  \
 	X(OP, "the op is the program's own")                                                       \
 	X(INTER, "the communicator is an intercommunicator")                                       \
-	X(NODES, "the ranks are not on one node, and IPCSHARE_ACROSS=0, or there is no such call") \
+	X(NODES, "the ranks are on several nodes, and the library has no such call for them")      \
+	X(SHORT, "the ranks are on several nodes, and it moves less than IPCSHARE_ACROSS bytes")   \
 	X(NO_GROUP, "a rank of the communicator can't have a group: IPCSHARE_LOG=error says why")  \
 	X(OFF, "a rank has IPCSHARE_MPI=0, or MPI is being finalized")
 

@@ -17,6 +17,31 @@ bool ipcshare__mpi_begin(struct ipcshare__mpi_call *c, MPI_Comm comm)
 	return true;
 }
 
+/* A count or type that is none is found out by MPI, or by those who have what is right. */
+static uint64_t bytes_of(const struct ipcshare__mpi_given *g)
+{
+	uint64_t elements = 0;
+	MPI_Count size = 0;
+
+	for (int i = 0; i < g->blocks; i++) {
+		int count = g->counts ? g->counts[i] : g->count;
+
+		elements += count > 0 ? (uint64_t)count : 0;
+	}
+	if (g->type != MPI_DATATYPE_NULL)
+		MPI_Type_size_x(g->type, &size);
+	return elements * (uint64_t)size;
+}
+
+bool ipcshare__mpi_is_short(const struct ipcshare__mpi_call *c, const struct ipcshare__mpi_given *g)
+{
+	bool is = c->on->nodes && bytes_of(g) < c->on->nodes->least;
+
+	if (is)
+		ipcshare__mpi_fall_back(IPCSHARE_MPI_SHORT);
+	return is;
+}
+
 bool ipcshare__mpi_begin_on_node(struct ipcshare__mpi_call *c, MPI_Comm comm)
 {
 	if (!ipcshare__mpi_begin(c, comm))

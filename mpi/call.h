@@ -23,6 +23,9 @@ struct ipcshare__mpi_call {
 
 /* 0: leave it to MPI. Of the second: so are all calls of communicators that have more than one node. */
 bool ipcshare__mpi_begin(struct ipcshare__mpi_call *c, MPI_Comm comm);
+/* Leave it to MPI after all: there is more than one node, and a rank is @given too few bytes, as all are. */
+bool ipcshare__mpi_is_short(const struct ipcshare__mpi_call *c,
+			    const struct ipcshare__mpi_given *given);
 bool ipcshare__mpi_begin_on_node(struct ipcshare__mpi_call *c, MPI_Comm comm);
 /* @status, if not 0, with its detail as the last error; the first one counts. */
 void ipcshare__mpi_fault(struct ipcshare__mpi_call *c, int status);

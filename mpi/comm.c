@@ -200,7 +200,7 @@ static enum ipcshare_mpi_reason group_make(MPI_Comm comm, struct ipcshare__mpi_c
 
 	if (ipcshare_mpi_group_create(layer.ctx, comm, &c->group))
 		why = IPCSHARE_MPI_NO_GROUP;
-	else if (ipcshare_group_size(c->group) != c->size && !layer.ctx->config.across)
+	else if (ipcshare_group_size(c->group) != c->size && layer.ctx->config.across == UINT32_MAX)
 		why = IPCSHARE_MPI_NODES;
 	why = agree(comm, why);
 	if (!why && ipcshare_group_size(c->group) != c->size) {

@@ -73,9 +73,10 @@ static size_t block_len(const struct ipcshare__mpi_call *c, const struct ipcshar
 
 int ipcshare_mpi_barrier(MPI_Comm comm)
 {
+	const given nothing = { NULL, MPI_BYTE, 0, 0, NULL, NULL };
 	struct ipcshare__mpi_call c;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (!ipcshare__mpi_begin(&c, comm) || ipcshare__mpi_is_short(&c, &nothing))
 		return PMPI_Barrier(comm);
 	return ipcshare__mpi_end(&c, c.on->nodes ? ipcshare__mpi_span_barrier(&c)
 						 : ipcshare_barrier(c.group));
@@ -87,7 +88,7 @@ int ipcshare_mpi_bcast(void *buf, int count, MPI_Datatype type, int root, MPI_Co
 	const struct ipcshare__mpi_buffer *b;
 	struct ipcshare__mpi_call c;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (!ipcshare__mpi_begin(&c, comm) || ipcshare__mpi_is_short(&c, &g))
 		return PMPI_Bcast(buf, count, type, root, comm);
 	if (c.on->rank == root)
 		gives(&c, &g, false);
@@ -102,13 +103,15 @@ int ipcshare_mpi_bcast(void *buf, int count, MPI_Datatype type, int root, MPI_Co
 int ipcshare_mpi_allgather(const void *send, int send_count, MPI_Datatype send_type, void *recv,
 			   int recv_count, MPI_Datatype recv_type, MPI_Comm comm)
 {
+	given in = { recv, recv_type, 0, recv_count, NULL, NULL };
 	struct ipcshare__mpi_call c;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (ipcshare__mpi_begin(&c, comm))
+		in.blocks = c.on->size;
+	if (!in.blocks || ipcshare__mpi_is_short(&c, &in))
 		return PMPI_Allgather(send, send_count, send_type, recv, recv_count, recv_type,
 				      comm);
-	gives_and_takes(&c, &(given){ send, send_type, 1, send_count, NULL, NULL },
-			&(given){ recv, recv_type, c.on->size, recv_count, NULL, NULL });
+	gives_and_takes(&c, &(given){ send, send_type, 1, send_count, NULL, NULL }, &in);
 	if (c.on->nodes)
 		return ipcshare__mpi_end(&c, ipcshare__mpi_span_allgather(&c));
 	return ipcshare__mpi_end(&c, ipcshare_allgather(c.group, c.out.at, c.in.at,
@@ -119,13 +122,15 @@ int ipcshare_mpi_allgatherv(const void *send, int send_count, MPI_Datatype send_
 			    const int *recv_counts, const int *recv_displs, MPI_Datatype recv_type,
 			    MPI_Comm comm)
 {
+	given in = { recv, recv_type, 0, 0, recv_counts, recv_displs };
 	struct ipcshare__mpi_call c;
 
-	if (!ipcshare__mpi_begin(&c, comm))
+	if (ipcshare__mpi_begin(&c, comm))
+		in.blocks = c.on->size;
+	if (!in.blocks || ipcshare__mpi_is_short(&c, &in))
 		return PMPI_Allgatherv(send, send_count, send_type, recv, recv_counts, recv_displs,
 				       recv_type, comm);
-	gives_and_takes(&c, &(given){ send, send_type, 1, send_count, NULL, NULL },
-			&(given){ recv, recv_type, c.on->size, 0, recv_counts, recv_displs });
+	gives_and_takes(&c, &(given){ send, send_type, 1, send_count, NULL, NULL }, &in);
 	if (c.on->nodes)
 		return ipcshare__mpi_end(&c, ipcshare__mpi_span_allgather(&c));
 	return ipcshare__mpi_end(&c, ipcshare_allgatherv(c.group, c.out.at, c.in.at, c.in.lens,

@@ -189,16 +189,18 @@ static int lane_make(struct ipcshare__mpi_nodes *n, MPI_Comm comm)
 struct ipcshare__mpi_nodes *ipcshare__mpi_nodes_make(MPI_Comm comm, struct ipcshare_group *group)
 {
 	struct ipcshare__mpi_nodes *n = nodes_new(comm, group);
-	int have = n != NULL, all = 0;
+	/* the least of both: is there one on all ranks, and how much less is wanted than the most there is */
+	uint32_t mine[2] = { n != NULL, UINT32_MAX - group->ctx->config.across }, all[2] = { 0 };
 
 	given_up_sweep();
-	if (PMPI_Allreduce(&have, &all, 1, MPI_INT, MPI_MIN, comm) || !all ||
+	if (PMPI_Allreduce(mine, all, 2, MPI_UINT32_T, MPI_MIN, comm) || !all[0] ||
 	    find(n, comm, group) || lane_make(n, comm)) {
 		ipcshare__fail(IPCSHARE_ERR_BOOTSTRAP, "collective", "calls are left to MPI",
 			       "a rank has no memory for lanes between nodes, or MPI none for it");
 		ipcshare__mpi_nodes_end(n);
 		return NULL;
 	}
+	n->least = UINT32_MAX - all[1];
 	group->meanwhile = let_mpi_work;
 	group->meanwhile_arg = n;
 	return n;

@@ -20,6 +20,8 @@ struct ipcshare__mpi_nodes {
 	int size, rank; /* of the communicator */
 	int local, nlocal; /* of this node's group */
 	int lanes;
+	uint64_t
+		least; /* bytes of a call that is not left to MPI: the most that any rank is set to */
 	/* by rank: its node, and its number there; by node: where its ranks begin in @members */
 	int *node_of, *local_of, *first, *members;
 	MPI_Comm lane; /* MPI_COMM_NULL: this rank has none */

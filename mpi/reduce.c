@@ -31,6 +31,12 @@ static bool begin(struct ipcshare__mpi_call *c, bool spans, MPI_Datatype type, M
 	return false;
 }
 
+static bool is_short(const struct ipcshare__mpi_call *c, int count, MPI_Datatype type)
+{
+	return ipcshare__mpi_is_short(c, &(struct ipcshare__mpi_given){
+						 .type = type, .blocks = 1, .count = count });
+}
+
 static size_t elements(struct ipcshare__mpi_call *c, int count)
 {
 	if (count >= 0)
@@ -51,7 +57,7 @@ int ipcshare_mpi_reduce(const void *send, void *recv, int count, MPI_Datatype ty
 	struct ipcshare__mpi_call c;
 	size_t n;
 
-	if (!begin(&c, true, type, op, comm))
+	if (!begin(&c, true, type, op, comm) || is_short(&c, count, type))
 		return PMPI_Reduce(send, recv, count, type, op, root, comm);
 	n = elements(&c, count);
 	if (c.on->nodes)
@@ -70,7 +76,7 @@ int ipcshare_mpi_allreduce(const void *send, void *recv, int count, MPI_Datatype
 	struct ipcshare__mpi_call c;
 	size_t n;
 
-	if (!begin(&c, true, type, op, comm))
+	if (!begin(&c, true, type, op, comm) || is_short(&c, count, type))
 		return PMPI_Allreduce(send, recv, count, type, op, comm);
 	n = elements(&c, count);
 	if (c.on->nodes)

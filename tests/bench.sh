@@ -389,6 +389,24 @@ tune_names_what_is_wrong()
 	wants 'no other rank on this node'
 }
 
+across_verifies_and_notices()
+{
+	export IPCSHARE_FAKE_NODES=2x2
+	run 4 across --rounds 1 --json "$scratch/json"
+	exits 0
+	wants '^verified: what came by both, 4 ranks$'
+	wants '^IPCSHARE_ACROSS=[0-9]*$'
+	[ "$(grep -c '"workload": "[a-z]*reduce".*"stage": "ipcshare".*"baseline": "MPI".*"ratio":' "$scratch/json")" = 10 ] ||
+		fail "the JSON has not all ratios"
+	run 4 across --rounds 1 --spoil
+	exits 1
+	wants 'bcast by ipcshare, 65536 bytes: element 8192 is [0-9]*, expected [0-9]*'
+	unset IPCSHARE_FAKE_NODES
+	run 2 across
+	exits 1
+	wants 'all ranks are on one node'
+}
+
 # The counts of the model are those of the library. With a malloc() that keeps nothing back its memory of a set
 # is within 5 %, and of a group within 15 %: a piece may get 16 bytes more, which are taken for a rank's, and so
 # grow with the ranks: of 8 it is the program's own bound of 25 %. $1 is run or on_ascend, $2 the ranks, $3 how
@@ -553,6 +571,7 @@ coll_names_what_is_wrong
 tune_writes_what_the_library_takes
 tune_finds_what_pays_between_packages
 tune_names_what_is_wrong
+across_verifies_and_notices
 for ranks in 2 4 8; do
 	model_agrees run $ranks 8
 done

@@ -26,7 +26,7 @@ run()
 {
 	rm -f "$scratch"/sent.*
 	# Monitoring is no transport of its own, but has to be found among them.
-	IPCSHARE_ACROSS=1 IPCSHARE_FAKE_NODES=2x4 tests/support/mpirun.sh $ranks env -u OMPI_MCA_pml \
+	IPCSHARE_ACROSS=0 IPCSHARE_FAKE_NODES=2x4 tests/support/mpirun.sh $ranks env -u OMPI_MCA_pml \
 		OMPI_MCA_pml_monitoring_enable=2 OMPI_MCA_pml_monitoring_enable_output=3 \
 		OMPI_MCA_pml_monitoring_filename="$scratch/sent" "$scratch/program" "$@" >"$scratch/log" 2>&1 || {
 		cat "$scratch/log" >&2

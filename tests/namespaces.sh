@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # namespaces.sh - two nodes in earnest, as far as MPI can see: two network namespaces with names and addresses of
 # their own, joined by a cable, each with a daemon of Open MPI's and two ranks; between them is nothing but TCP. As root.
-# B is the build folder.
+# B is the build folder. namespaces.sh [RANKS PROGRAM ARG ...] runs another program there, with so many ranks on each.
 set -eu
 
 skip()
@@ -60,11 +60,13 @@ export OMPI_MCA_btl_vader_single_copy_mechanism=none
 export OMPI_MCA_oob_tcp_if_include=10.77.0.0/24 OMPI_MCA_btl_tcp_if_include=10.77.0.0/24
 before=$(sent)
 # What tests that IPCSHARE_FAKE_NODES is obeyed is about one node.
+[ $# -gt 0 ] || set -- 2 "$(realpath "$B")/run-mpi" coll_random nodes -nodes.a_group_has -nodes.one_rank_with
+ranks=$1
+shift
 ip netns exec $name-1 unshare --uts sh -c 'hostname node1
 	exec timeout --verbose --kill-after=10 "${TIME_LIMIT:-300}" "$@"' sh \
 	"$(echo "${MPICC:-mpicc}" | sed 's/mpicc\([^/]*\)$/mpiexec\1/')" \
-	--mca plm rsh --mca plm_rsh_agent "$scratch/agent" --host 10.77.0.1:2,10.77.0.2:2 \
-	--oversubscribe --bind-to none -x IPCSHARE_ACROSS=1 -n 4 "$(realpath "$B")/run-mpi" coll_random nodes \
-	-nodes.a_group_has -nodes.one_rank_with
+	--mca plm rsh --mca plm_rsh_agent "$scratch/agent" --host "10.77.0.1:$ranks,10.77.0.2:$ranks" \
+	--oversubscribe --bind-to none -x IPCSHARE_ACROSS=0 -n $((2 * ranks)) "$@"
 echo "  $((($(sent) - before) / 1024)) KiB have gone through the cable one way"
 [ $(($(sent) - before)) -gt 1000000 ]

@@ -27,7 +27,7 @@ struct ipcshare__config {
 	uint32_t coll_direct, coll_direct_crowded;
 	uint32_t coll_relay;
 	uint32_t mpi; /* collectives with MPI's signatures */
-	uint32_t across; /* those over several nodes, too */
+	uint32_t across; /* from so many bytes on, those over several nodes too */
 	char fake_nodes[64]; /* mpi/fake.h; "": none */
 	char acl_lib[128]; /* "": the usual names */
 	uint32_t ascend_any_soc;

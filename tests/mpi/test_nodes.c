@@ -378,6 +378,70 @@ static void a_node_gives_others_each_byte_once(void)
 	free(all);
 }
 
+/* ---- What is left to MPI ---- */
+
+static uint64_t left_short(void)
+{
+	return counters().fallbacks[IPCSHARE_MPI_SHORT];
+}
+
+static void a_call_of_few_bytes_is_left_to_mpi(void)
+{
+	struct ipcshare__mpi_nodes *n = kept->nodes;
+	uint64_t before = left_short(), across = counters().across, was;
+	int size = team_size(), counts[64], displs[64];
+	char *mine = calloc(1000, 1), *all = calloc(1000, 64);
+
+	if (!n)
+		return;
+	REQUIRE(mine && all, "no memory");
+	was = n->least;
+	n->least = (uint64_t)size * 100;
+	for (int r = 0; r < size; r++) {
+		counts[r] = 100 + (r == 0) - (r == 1);
+		displs[r] = 100 * r + (r == 1);
+	}
+	CHECK_INT(ipcshare_mpi_bcast(all, size * 100, MPI_BYTE, 0, comm), 0);
+	CHECK_INT(ipcshare_mpi_allgather(mine, 100, MPI_BYTE, all, 100, MPI_BYTE, comm), 0);
+	CHECK_INT(ipcshare_mpi_allgatherv(mine, counts[team_rank()], MPI_BYTE, all, counts, displs, MPI_BYTE, comm), 0);
+	CHECK_INT(ipcshare_mpi_reduce(mine, all, size * 25, MPI_INT, MPI_SUM, 0, comm), 0);
+	CHECK_INT(ipcshare_mpi_allreduce(mine, all, size * 25, MPI_INT, MPI_SUM, comm), 0);
+	CHECK_INT(left_short() - before, 0);
+	CHECK_INT(counters().across - across, 5);
+	counts[0]--;
+	CHECK_INT(ipcshare_mpi_barrier(comm), 0);
+	CHECK_INT(ipcshare_mpi_bcast(all, size * 100 - 1, MPI_BYTE, 0, comm), 0);
+	CHECK_INT(ipcshare_mpi_allgather(mine, 99, MPI_BYTE, all, 99, MPI_BYTE, comm), 0);
+	CHECK_INT(ipcshare_mpi_allgatherv(mine, counts[team_rank()], MPI_BYTE, all, counts, displs, MPI_BYTE, comm), 0);
+	CHECK_INT(ipcshare_mpi_reduce(mine, all, size * 25 - 1, MPI_INT, MPI_SUM, 0, comm), 0);
+	CHECK_INT(ipcshare_mpi_allreduce(mine, all, size * 25 - 1, MPI_INT, MPI_SUM, comm), 0);
+	CHECK_INT(left_short() - before, 6);
+	CHECK_INT(counters().across - across, 5);
+	n->least = was;
+	free(mine);
+	free(all);
+}
+
+static void of_ranks_that_are_set_to_different_bytes_the_most_count(void)
+{
+	uint32_t *across = &kept->group->ctx->config.across, was = *across;
+	struct ipcshare__mpi_comm *made;
+	MPI_Comm copy;
+
+	if (!kept->nodes)
+		return;
+	*across = is_last() ? 1234 : 7;
+	MPI_Comm_dup(comm, &copy);
+	made = ipcshare__mpi_comm_find(copy);
+	CHECK(made && made->nodes->least == 1234, "the least is not what the last rank has");
+	MPI_Comm_free(&copy);
+	*across = is_last() ? UINT32_MAX : 7; /* never */
+	MPI_Comm_dup(comm, &copy);
+	CHECK(!ipcshare__mpi_comm_find(copy), "it has a group all the same");
+	MPI_Comm_free(&copy);
+	*across = was;
+}
+
 /* ---- Errors ---- */
 
 static void failed_at(int line, int code, int status)
@@ -611,6 +675,8 @@ TEST_SUITE(nodes, comm_begin, comm_end,
 	TEST(words_are_merged_to_the_same_bits_in_either_order),
 	TEST(who_waits_on_its_node_lets_mpi_work),
 	TEST(a_node_gives_others_each_byte_once),
+	TEST(a_call_of_few_bytes_is_left_to_mpi),
+	TEST(of_ranks_that_are_set_to_different_bytes_the_most_count),
 	TEST(a_wrong_argument_on_one_rank_is_an_error_on_all_of_all_nodes),
 	TEST(a_wrong_argument_of_a_leader_is_heard_too),
 	TEST(nodes_that_make_different_calls_are_told),
