@@ -257,6 +257,8 @@ static int detail_take(const struct ipcshare_group *g, struct ipcshare__wire_det
 	d->stage[sizeof(d->stage) - 1] = '\0';
 	d->text[sizeof(d->text) - 1] = '\0';
 	d->hint[sizeof(d->hint) - 1] = '\0';
+	if (!d->text[0]) /* a rank that says nothing of it */
+		snprintf(d->text, sizeof(d->text), "%s", ipcshare_strerror(e.status));
 	e.rank = d->rank >= 0 && d->rank < g->size ? d->rank : from;
 	e.stage = stage_named(d->stage);
 	if (e.rank == from)

@@ -15,7 +15,7 @@ fuzz()
 {
 	all=$folder/$1.all found=$folder/$1.found log=$folder/$1.log
 	mkdir -p "$all" "$found" "$corpus/$1"
-	"$folder/$1" -max_total_time="$seconds" -max_len=420 -timeout=60 -rss_limit_mb=2048 \
+	"$folder/$1" -max_total_time="$seconds" -max_len=420 -timeout=60 -report_slow_units=60 -rss_limit_mb=2048 \
 		-artifact_prefix="$found/" -print_final_stats=1 "$all" "$corpus/$1" >"$log" 2>&1
 	# What reaches a line that no other does; how often is not of interest, or there would be hundreds.
 	"$folder/$1" -merge=1 -use_counters=0 "$corpus/$1" "$all" >"$log.merge" 2>&1
