@@ -10,7 +10,7 @@
 #include <ipcshare.h>
 
 #define JOB_PATIENCE_MS 10000
-#define JOB_RANKS 4096
+#define JOB_RANKS 1024 /* of a node */
 
 struct job {
 	const char *size_variable; /* that says how many they are; NULL: there is no launcher */
