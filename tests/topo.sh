@@ -21,9 +21,10 @@ run()
 	ranks=$1
 	shift
 	status=0
-	MPICC=mpicc.$launcher tests/support/mpirun.sh "$ranks" "$B/ipcshare-info" --topo "$@" \
+	MPICC=mpicc.$launcher tests/support/mpirun.sh "$ranks" $wrapper "$B/ipcshare-info" --topo "$@" \
 		>"$scratch/out" 2>&1 || status=$?
 }
+wrapper=
 
 # on_npus RANKS LINKS ARG ...: the same with an emulated 910C each, on a machine that hwloc has recorded
 on_npus()
@@ -37,6 +38,13 @@ on_npus()
 	unset ASCENDCL_EMU_SOC ASCENDCL_EMU_JOB ASCENDCL_EMU_LINKS
 }
 job=0
+
+cat >"$scratch/script" <<'SCRIPT'
+#!/bin/sh
+"$@"
+exit $?
+SCRIPT
+chmod +x "$scratch/script"
 
 exits()
 {
@@ -66,6 +74,12 @@ ranks_are_shown_once()
 	wants 1 '^Ranks$'
 	wants 4 '^  *[0-3]  [0-9]'
 	wants 1 '^  these 4 ranks can make a group$'
+	# From scripts that are a process of their own, too.
+	wrapper="$scratch/script $scratch/script"
+	run 2
+	wrapper=
+	exits 0
+	wants 1 '^  these 2 ranks can make a group$'
 	run 1
 	exits 0
 	wants 1 '^This process$'

@@ -2,7 +2,6 @@
 #include "tools/job.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/config.h"
 #include "base/error.h"
 
 #define STAGE "job"
@@ -26,79 +24,6 @@ struct hello {
 	uint32_t magic;
 	int32_t rank, size;
 };
-
-/* ---- Who we are ---- */
-
-/*
- * Of the outermost launcher last: a job of Slurm may have started that of an MPI. Source: mpirun(1) of Open
- * MPI; what MPICH's hydra 4.0 and Open MPI 4.1 set; srun(1).
- */
-static const struct launcher {
-	const char *rank, *size;
-	const char *node; /* which entry of a list "4(x2),3" the size is; NULL: it is one number */
-} launchers[] = {
-	{ "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", NULL },
-	{ "MPI_LOCALRANKID", "MPI_LOCALNRANKS", NULL },
-	{ "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE", "SLURM_NODEID" },
-};
-
-/* The number that @text begins with; *@end behind it. -1: there is none. */
-static long number_at(const char *text, char **end)
-{
-	*end = (char *)text;
-	return *text >= '0' && *text <= '9' ? strtol(text, end, 10) : -1;
-}
-
-/* The @index-th entry of "4(x2),3"; -1 there is none. */
-static long entry_of(const char *list, long index)
-{
-	char *at;
-
-	for (long n = number_at(list, &at), times = 1; n >= 0; n = number_at(at, &at), times = 1) {
-		if (!strncmp(at, "(x", 2)) {
-			times = number_at(at + 2, &at);
-			at += *at == ')';
-		}
-		if (index < times)
-			return *at && *at != ',' ? -1 : n;
-		index -= times;
-		at += *at == ',';
-	}
-	return -1;
-}
-
-static int find(const struct launcher *l, const char *rank_text, const char *size_text,
-		struct job *job)
-{
-	const char *node = l->node ? ipcshare__config_raw(l->node) : NULL;
-	char *end, *node_end = "";
-	long rank = number_at(rank_text, &end), size;
-
-	size = entry_of(size_text, node ? number_at(node, &node_end) : 0);
-	if (*end || *node_end || rank < 0 || rank >= size || size > JOB_RANKS)
-		return ipcshare__fail(
-			IPCSHARE_ERR_BOOTSTRAP, STAGE,
-			"unset both, if no launcher has started this",
-			"%s is \"%.40s\" and %s is \"%.40s\", which is no rank of a node", l->rank,
-			rank_text, l->size, size_text);
-	job->size_variable = l->size;
-	job->rank = (int)rank;
-	job->size = (int)size;
-	return 0;
-}
-
-int job_find(struct job *out)
-{
-	*out = (struct job){ .size = 1, .patience_ms = JOB_PATIENCE_MS };
-	for (size_t i = 0; i < sizeof(launchers) / sizeof(launchers[0]); i++) {
-		const char *rank = ipcshare__config_raw(launchers[i].rank),
-			   *size = ipcshare__config_raw(launchers[i].size);
-
-		if (rank && size)
-			return find(&launchers[i], rank, size, out);
-	}
-	return 0;
-}
 
 /* ---- Bytes, before a deadline ---- */
 
@@ -170,13 +95,13 @@ static int move(const struct job *job, struct ipcshare_wait *wait, int rank, sho
 
 /* ---- Meeting ---- */
 
-/* Abstract: it ends with its owner. The same for all children of the launcher. */
-static socklen_t address(struct sockaddr_un *out)
+/* Abstract: it ends with its owner. The same for all that the launcher has started. */
+static socklen_t address(const struct job *job, struct sockaddr_un *out)
 {
 	*out = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
 			   (size_t)snprintf(out->sun_path + 1, sizeof(out->sun_path) - 1,
-					    "ipcshare-job-%u-%d", geteuid(), getppid()));
+					    "ipcshare-job-%u-%d", geteuid(), job->launcher));
 }
 
 /* The kernel's word of who is at the other end. */
@@ -198,7 +123,7 @@ static int occupied(void)
 static int listen_at(const struct job *job, int *out)
 {
 	struct sockaddr_un name;
-	socklen_t len = address(&name);
+	socklen_t len = address(job, &name);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
 
 	if (fd < 0)
@@ -250,9 +175,8 @@ static int not_come(const struct job *job, const char *ranks, int n)
 	char hint[256];
 
 	snprintf(hint, sizeof(hint),
-		 "start it on all %d ranks of the node, from a script with 'exec'; 'env -u %s' "
-		 "starts it alone",
-		 job->size, job->size_variable ? job->size_variable : "VARIABLE");
+		 "start it on all %d ranks of the node; 'env -u %s' starts it alone", job->size,
+		 job->size_variable ? job->size_variable : "VARIABLE");
 	return ipcshare__fail(IPCSHARE_ERR_TIMEOUT, STAGE, hint,
 			      "rank%s %s of %d did not come in %g s", n == 1 ? "" : "s", ranks,
 			      job->size, job->patience_ms / 1e3);
@@ -287,7 +211,7 @@ static int go_to(struct job *job)
 	const struct timespec nap = { .tv_nsec = NAP_NS };
 	uint64_t deadline = deadline_of(job);
 	struct sockaddr_un name;
-	socklen_t len = address(&name);
+	socklen_t len = address(job, &name);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	job->sockets[0] = fd;

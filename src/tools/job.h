@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A job: the processes that one launcher has started on this node. Each knows its number by variables of
- * the launcher; they meet at a socket that is named after it, their parent, and exchange bytes through
- * rank 0. So a program finds its fellows under any mpirun without being linked with its MPI.
+ * the launcher; they meet at a socket that is named after it, and exchange bytes through rank 0. So a program finds its fellows under any mpirun without being linked with its MPI.
  */
 #ifndef IPCSHARE_TOOLS_JOB_H
 #define IPCSHARE_TOOLS_JOB_H
@@ -13,13 +12,14 @@
 #define JOB_RANKS 1024 /* of a node */
 
 struct job {
+	int launcher; /* its process id */
 	const char *size_variable; /* that says how many they are; NULL: there is no launcher */
 	int rank, size; /* 0 and 1 without one */
 	int patience_ms; /* of every wait */
 	int *sockets; /* rank 0: to each rank; the others: one to rank 0 */
 };
 
-/* Who we are; talks to nobody. IPCSHARE_ERR_BOOTSTRAP a variable has a value that makes no sense. */
+/* Who we are (launcher.c); talks to nobody. IPCSHARE_ERR_BOOTSTRAP a variable has a value that makes no sense. */
 int job_find(struct job *out);
 
 /*

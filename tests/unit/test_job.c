@@ -115,7 +115,12 @@ struct member {
 static void play(int channel, void *arg)
 {
 	const struct member *m = arg;
-	struct job job = { .rank = m->rank, .size = m->size, .patience_ms = m->patience_ms };
+	struct job job = {
+		.launcher = getppid(),
+		.rank = m->rank,
+		.size = m->size,
+		.patience_ms = m->patience_ms,
+	};
 	struct test_resources before;
 	int err;
 
