@@ -45,6 +45,7 @@ objects       = $(patsubst %.c,$B/%.o,$(filter-out $(LEFT_OUT),$(wildcard $1)))
 LIB_OBJ      := $(call objects,$(LIB_DIRS:%=src/%/*.c))
 RDMA_OBJ     := $(call objects,src/rdma/*.c)
 INFO_OBJ     := $(call objects,src/tools/*.c)
+TOOL_OBJ     := $(filter-out %/ipcshare-info.o,$(INFO_OBJ))
 MPI_OBJ      := $(call objects,mpi/*.c)
 BENCH_OBJ    := $(call objects,bench/*.c)
 SUPPORT_OBJ  := $(call objects,tests/support/*.c)
@@ -112,7 +113,7 @@ $B/fault/libipcshare.a: $(POINT_OBJ) $B/fault/calls
 $B/ipcshare-info: $(INFO_OBJ) $B/libipcshare.a
 $B/ipcshare-bench: $(BENCH_OBJ) $B/libipcshare-mpi.a $B/libipcshare.a
 # A libibverbs of the tests' own stands in for the one with devices, which run-rdma takes.
-$B/run-unit: $(UNIT_OBJ) $(SUPPORT_OBJ) $(VERBS_OBJ) $B/libipcshare-rdma.a $B/libipcshare.a
+$B/run-unit: $(UNIT_OBJ) $(TOOL_OBJ) $(SUPPORT_OBJ) $(VERBS_OBJ) $B/libipcshare-rdma.a $B/libipcshare.a
 $B/run-rdma: $(RDMATEST_OBJ) $(SUPPORT_OBJ) $B/tests/unit/team.o $B/libipcshare-rdma.a $B/libipcshare.a
 $B/run-rdma: private override LDLIBS += -libverbs
 $B/run-contract: $(CONTRACT_OBJ) $(SUPPORT_OBJ) $B/libipcshare.a

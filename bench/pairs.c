@@ -4,7 +4,6 @@
  * its bytes come and do ours arrive, and how fast. Through ipcshare_copy(), as device memory is out
  * of reach for loads.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,21 +240,6 @@ static int end(struct pairs *p)
 
 /* ---- All of it ----------------------------------------------------------------------------- */
 
-static int draw(const char *path, const struct pairs_result *result)
-{
-	FILE *f = fopen(path, "we");
-	int bad;
-
-	if (f)
-		pairs_heat(f, result);
-	bad = !f || ferror(f);
-	if (f && fclose(f))
-		bad = 1;
-	if (bad)
-		fprintf(stderr, "ipcshare-bench pairs: writing %s: %s\n", path, strerror(errno));
-	return bad;
-}
-
 /* 0 all pairs are fine; -1 some are not, or nothing could be tried: *dead is set then. */
 static int run_pairs(struct pairs *p, FILE *json, int *dead)
 {
@@ -275,8 +259,6 @@ static int run_pairs(struct pairs *p, FILE *json, int *dead)
 		pairs_print(&result);
 	if (json)
 		pairs_json(json, p, &result);
-	if (p->team->rank == 0 && p->options->svg && draw(p->options->svg, &result))
-		err = -1;
 	pairs_drop(&result);
 	return err;
 }
@@ -311,8 +293,6 @@ int bench_pairs(int argc, char **argv)
 		  .help = "how much is read from each peer; K, M; 64 to 1024M, default 1M",
 		  .units = "KM", .min = MARK, .max = SIZE_LARGEST,
 		  .expected = "bytes from 64 to 1024M" },
-		{ .name = "svg", .kind = OPTION_TEXT, .to = &options.svg, .value = "FILE",
-		  .help = "draw the rates there: ranks that are near each other side by side" },
 		{ .name = "spoil", .kind = OPTION_NUMBER, .to = &options.spoil, .value = "RANK",
 		  .help = "flip a bit in what that rank shares and writes: is it found?",
 		  .max = INT32_MAX, .expected = "the number of a rank" },

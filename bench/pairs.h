@@ -24,15 +24,7 @@ struct pairs_cell {
 	double rate;	/* bytes a second of reading it; 0: not timed */
 };
 
-/* Where a rank runs, and beside whom. */
-struct pairs_spot {
-	int position;	/* in the order of its group */
-	int leaders[IPCSHARE_LEVELS];
-	struct ipcshare_place place;
-};
-
 struct pairs_options {
-	const char *svg;	/* a file for the picture, or NULL */
 	uint64_t size;
 	uint64_t spoil;	/* rank of the job whose bytes get a flipped bit; OPTION_NONE: none */
 };
@@ -54,7 +46,6 @@ struct pairs_result {
 	int size;
 	struct pairs_cell *cells;
 	int *node;
-	struct pairs_spot *spots;
 	char *texts;
 	uint64_t npairs, nbad, nself;	/* ordered pairs, those that fail, ranks that fail alone */
 };
@@ -75,8 +66,5 @@ void pairs_print(const struct pairs_result *r);
 
 /** pairs_json - rank 0: a line for each pair, and for each rank with itself, the baseline */
 void pairs_json(FILE *to, const struct pairs *p, const struct pairs_result *r);
-
-/** pairs_heat - rank 0: the same as a picture */
-void pairs_heat(FILE *to, const struct pairs_result *r);
 
 #endif

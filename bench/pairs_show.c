@@ -32,33 +32,12 @@ static const struct pairs_cell *cell_at(const struct pairs_result *r, int row, i
 	return &r->cells[(size_t)row * (size_t)r->size + (size_t)column];
 }
 
-static void find_spot(const struct team *team, struct pairs_spot *s)
-{
-	int *all = calloc((size_t)team->npeers, sizeof(*all)), err = 0;
-
-	if (!all)
-		MPI_Abort(MPI_COMM_WORLD, BENCH_FAILED);
-	*s = (struct pairs_spot){ .place = { .size = sizeof(s->place) } };
-	err |= ipcshare_group_place(team->group, team->peer, &s->place);
-	for (int level = 0; level < IPCSHARE_LEVELS; level++) {
-		err |= ipcshare_group_leaders(team->group, (enum ipcshare_level)level, all);
-		s->leaders[level] = all[team->peer];
-	}
-	err |= ipcshare_group_order(team->group, all);
-	while (!err && all[s->position] != team->peer)
-		s->position++;
-	free(all);
-}
-
 int pairs_collect(const struct pairs *p, struct pairs_result *r)
 {
 	const int size = p->team->size;
 	uint64_t mine[3] = { 0 }, all[3];
-	struct pairs_spot spot;
 
-	find_spot(p->team, &spot);
 	*r = (struct pairs_result){ .size = size };
-	r->spots = gather(&spot, sizeof(spot), size);
 	r->cells = gather(p->row, (size_t)size * sizeof(*p->row), size);
 	r->node = gather(&p->team->names[0], sizeof(int), size);
 	r->texts = gather(p->first, sizeof(p->first), size);
@@ -80,7 +59,6 @@ void pairs_drop(struct pairs_result *r)
 {
 	free(r->cells);
 	free(r->node);
-	free(r->spots);
 	free(r->texts);
 }
 

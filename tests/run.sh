@@ -47,6 +47,7 @@ if [ -n "${TEST_EMU:-}" ]; then
 fi
 step "bench: jobs verify, also on emulated devices, and notice a wrong byte" tests/bench.sh
 step "npu: test-npu says where there is none, and counts what it skips" tests/npu_found.sh
+step "topo: ranks of Open MPI and of MPICH find each other, and ipcshare-info shows them" tests/topo.sh
 step "install: a program built from the installed files, and uninstall" tests/install.sh
 step "readme: its program builds, runs and prints what it says" tests/readme.sh
 step "exit: whichever way a rank ends, nothing crashes, hangs or is left" tests/exit.sh

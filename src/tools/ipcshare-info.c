@@ -29,7 +29,7 @@ enum show {
 };
 
 static const char help[] =
-	"Usage: ipcshare-info [-c | --doctor | --json | --topo [--svg FILE]]\n"
+	"Usage: ipcshare-info [-c | --doctor | --json | --topo [--matrix] [--svg FILE]]\n"
 	"Shows what libipcshare finds on this machine: backends, kernel features, limits.\n"
 	"\n"
 	"  -c, --config   show all settings: value, where it comes from, what is accepted\n"
@@ -37,7 +37,9 @@ static const char help[] =
 	"                 helps. Makes a context on each NPU for a moment\n"
 	"      --json     show everything, settings and doctor too, as one JSON object\n"
 	"      --topo     show where things sit: packages, NUMA nodes, caches, cores,\n"
-	"                 NPUs, NICs, and which cores this process may use\n"
+	"                 NPUs, NICs, and which cores this process may use; under mpirun\n"
+	"                 the ranks, and how their NPUs are linked\n"
+	"      --matrix   with --topo under mpirun: who shares with whom, and how fast\n"
 	"      --svg FILE with --topo: draw it into FILE as well\n"
 	"      --version  show the version\n"
 	"  -h, --help     show this help\n"
@@ -48,14 +50,22 @@ static const char help[] =
 	"More: man ipcshare-info, man 7 ipcshare\n";
 
 #define SVG 's'
+#define MATRIX 'm'
 
-static enum show parse(int argc, char **argv, const char **svg)
+/* What --topo takes. */
+struct topo_options {
+	const char *svg; /* a file, or NULL */
+	bool matrix;
+};
+
+static enum show parse(int argc, char **argv, struct topo_options *topo)
 {
 	static const struct option options[] = {
 		{ "config", no_argument, NULL, SETTINGS },
 		{ "doctor", no_argument, NULL, DOCTOR },
 		{ "json", no_argument, NULL, JSON },
 		{ "topo", no_argument, NULL, TOPO },
+		{ "matrix", no_argument, NULL, MATRIX },
 		{ "svg", required_argument, NULL, SVG },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, HELP },
@@ -70,12 +80,15 @@ static enum show parse(int argc, char **argv, const char **svg)
 		if (option == HELP || option == VERSION)
 			return option == HELP ? HELP : VERSION;
 		if (option == SVG)
-			*svg = optarg;
+			topo->svg = optarg;
+		else if (option == MATRIX)
+			topo->matrix = true;
 		else if (what != JSON) /* which has all of it */
 			what = (enum show)option;
 	}
-	if (*svg && what != TOPO) {
-		fprintf(stderr, "%s: --svg goes with --topo\n", argv[0]);
+	if ((topo->svg || topo->matrix) && what != TOPO) {
+		fprintf(stderr, "%s: %s goes with --topo\n", argv[0],
+			topo->svg ? "--svg" : "--matrix");
 		return WRONG;
 	}
 	if (optind == argc)
@@ -119,19 +132,56 @@ static int draw(const struct topo *topo, const char *path)
 	return NOT_WRITTEN;
 }
 
-static int show_topo(const char *svg)
+static int show_node(const struct ranks *ranks, const char *svg)
 {
 	static struct topo topo;
 
-	topo_find(&topo);
-	topo_text(&topo);
+	topo_find(ranks, &topo);
+	topo_text(&topo, stdout);
 	return svg ? draw(&topo, svg) : FINE;
+}
+
+/* What rank 0 shows, all have found out together. */
+static int show_job(struct job *job, const struct topo_options *options)
+{
+	struct ranks ranks = { .n = 0 };
+	int err = job_meet(job), status = FINE;
+
+	if (!err) {
+		err = ranks_look(job, options->matrix, &ranks);
+		job_leave(job);
+	}
+	if (err < 0)
+		fprintf(stderr, "ipcshare-info: rank %d: %s\n", job->rank, ipcshare_explain());
+	if (err)
+		status = NOT_USABLE;
+	else if (!job->rank)
+		status = show_node(&ranks, options->svg);
+	ranks_free(&ranks);
+	return status;
+}
+
+static int show_topo(const struct topo_options *options)
+{
+	struct job job;
+
+	if (job_find(&job)) {
+		fprintf(stderr, "ipcshare-info: %s\n", ipcshare_explain());
+		return NOT_USABLE;
+	}
+	if (job.size > 1)
+		return show_job(&job, options);
+	if (!options->matrix)
+		return show_node(NULL, options->svg);
+	fprintf(stderr, "ipcshare-info: --matrix takes two ranks or more: 'mpirun -n 2 "
+			"ipcshare-info --topo --matrix'\n");
+	return BAD_USAGE;
 }
 
 int main(int argc, char **argv)
 {
-	const char *svg = NULL;
-	enum show what = parse(argc, argv, &svg);
+	struct topo_options topo = { .svg = NULL };
+	enum show what = parse(argc, argv, &topo);
 	int status = FINE;
 
 	if (what == WRONG) {
@@ -143,7 +193,7 @@ int main(int argc, char **argv)
 	else if (what == VERSION)
 		printf("ipcshare-info %s\n", ipcshare_version());
 	else if (what == TOPO)
-		status = show_topo(svg);
+		status = show_topo(&topo);
 	else
 		status = show(what);
 	if (!fflush(stdout) && !ferror(stdout))

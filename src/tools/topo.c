@@ -6,16 +6,15 @@
 #include <sched.h>
 #include <string.h>
 
-void topo_find(struct topo *t)
+void topo_find(const struct ranks *ranks, struct topo *t)
 {
-	static uint64_t cores[TOPO_CPUS / 64];
-
-	*t = (struct topo){ .machine = ipcshare__machine(true) };
-	if (sched_getaffinity(0, sizeof(cores), (cpu_set_t *)(void *)cores))
-		memset(cores, 0, sizeof(cores));
-	ipcshare__place_of(t->machine, cores, TOPO_CPUS / 64, -1, &t->here);
-	for (int c = 0; c < TOPO_CPUS; c++)
-		t->usable[c] = cores[c / 64] >> c % 64 & 1;
+	*t = (struct topo){ .machine = ipcshare__machine(true), .ranks = ranks };
+	if (sched_getaffinity(0, sizeof(t->usable), (cpu_set_t *)(void *)t->usable))
+		memset(t->usable, 0, sizeof(t->usable));
+	ipcshare__place_of(t->machine, t->usable, RANKS_CPUS / 64, -1, &t->here);
+	for (int r = 0; ranks && r < ranks->n; r++)
+		for (int w = 0; w < RANKS_CPUS / 64; w++)
+			t->usable[w] |= ranks->rank[r].cores[w];
 }
 
 /* ---- Names ---- */
@@ -144,34 +143,41 @@ bool topo_is_plain(const struct ipcshare__machine *m, int part)
 
 #define WIDTH 80
 
-/* "0-3, 8": cores of @part, or those of them that may be used. Cut where the line ends. */
-static void cores_text(const struct topo *t, int part, bool only_usable, char *text, size_t len)
+void topo_cores(const uint64_t *cores, char *text, size_t len)
 {
-	const struct ipcshare__machine *m = t->machine;
-	int end = ipcshare__machine_end(m, part), from = -1;
 	size_t used = 0;
+	int from = -1;
 
 	text[0] = '\0';
-	for (int c = 0; c <= m->ncpus; c++) {
-		bool in = c < m->ncpus && m->cpus[c] >= part && m->cpus[c] < end &&
-			  (!only_usable || (c < TOPO_CPUS && t->usable[c]));
+	for (int c = 0; c <= RANKS_CPUS; c++) {
+		char range[32];
 
-		if (in && from < 0)
-			from = c;
-		if (in || from < 0)
+		if (topo_has(cores, c))
+			from = from < 0 ? c : from;
+		if (topo_has(cores, c) || from < 0)
 			continue;
-		if (used + 16 > len) {
-			snprintf(text + used, len - used, ", ...");
+		snprintf(range, sizeof(range), from < c - 1 ? "%s%d-%d" : "%s%d", used ? ", " : "",
+			 from, c - 1);
+		if (used + strlen(range) + sizeof(", ...") > len) {
+			snprintf(text + used, len - used, used ? ", ..." : "...");
 			return;
 		}
-		used += (size_t)snprintf(text + used, len - used, "%s%d", used ? ", " : "", from);
-		if (c - 1 > from)
-			used += (size_t)snprintf(text + used, len - used, "-%d", c - 1);
+		used += (size_t)snprintf(text + used, len - used, "%s", range);
 		from = -1;
 	}
 }
 
-static void show_device(const struct ipcshare__machine *m, int part, int indent)
+static void cores_of(const struct ipcshare__machine *m, int part, char *text, size_t len)
+{
+	uint64_t cores[RANKS_CPUS / 64] = { 0 };
+
+	for (int c = 0; c < m->ncpus && c < RANKS_CPUS; c++)
+		if (m->cpus[c] >= part && m->cpus[c] < ipcshare__machine_end(m, part))
+			cores[c / 64] |= (uint64_t)1 << c % 64;
+	topo_cores(cores, text, len);
+}
+
+static void show_device(const struct ipcshare__machine *m, int part, int indent, FILE *out)
 {
 	const struct ipcshare__machine_part *p = &m->parts[part];
 	int nic = p->kind == IPCSHARE__PART_NPU ? ipcshare__machine_nic(m, part) : -1;
@@ -181,30 +187,29 @@ static void show_device(const struct ipcshare__machine *m, int part, int indent)
 	char name[96];
 
 	topo_name(m, part, name, sizeof(name));
-	printf("%*s%s%-*s %s", indent, "", kind, 38 - indent - (int)strlen(kind), name, p->address);
+	fprintf(out, "%*s%s%-*s %s", indent, "", kind, 38 - indent - (int)strlen(kind), name,
+		p->address);
 	if (nic >= 0)
-		printf("  nearest NIC %s", m->parts[nic].name);
-	printf("\n");
+		fprintf(out, "  nearest NIC %s", m->parts[nic].name);
+	fprintf(out, "\n");
 }
 
-static void show_part(const struct topo *t, int part, int indent)
+static void show_part(const struct ipcshare__machine *m, int part, int indent, FILE *out)
 {
 	char name[64], cores[WIDTH - 45];
 
-	topo_name(t->machine, part, name, sizeof(name));
-	cores_text(t, part, false, cores, sizeof(cores));
-	if (t->machine->parts[part].kind == IPCSHARE__PART_BRIDGE)
-		printf("%*s%s\n", indent, "", name);
+	topo_name(m, part, name, sizeof(name));
+	cores_of(m, part, cores, sizeof(cores));
+	if (m->parts[part].kind == IPCSHARE__PART_BRIDGE)
+		fprintf(out, "%*s%s\n", indent, "", name);
 	else
-		printf("%*s%-*s %s%s\n", indent, "", 38 - indent, name,
-		       cores[0] ? "cores " : "no cores", cores);
+		fprintf(out, "%*s%-*s %s%s\n", indent, "", 38 - indent, name,
+			cores[0] ? "cores " : "no cores", cores);
 }
 
 /* What is in @part; cores are in the line of what holds them. */
-static void show_inside(const struct topo *t, int part, int indent)
+static void show_inside(const struct ipcshare__machine *m, int part, int indent, FILE *out)
 {
-	const struct ipcshare__machine *m = t->machine;
-
 	for (int i = part + 1; i < ipcshare__machine_end(m, part);
 	     i = ipcshare__machine_end(m, i)) {
 		enum ipcshare__machine_kind kind = m->parts[i].kind;
@@ -213,17 +218,17 @@ static void show_inside(const struct topo *t, int part, int indent)
 		    topo_is_second(m, i))
 			continue;
 		if (kind >= IPCSHARE__PART_NPU) {
-			show_device(m, i, indent);
+			show_device(m, i, indent, out);
 		} else if (topo_is_plain(m, i)) {
-			show_inside(t, i, indent);
+			show_inside(m, i, indent, out);
 		} else {
-			show_part(t, i, indent);
-			show_inside(t, i, indent + 2);
+			show_part(m, i, indent, out);
+			show_inside(m, i, indent + 2, out);
 		}
 	}
 }
 
-static void show_here(const struct topo *t)
+static void show_here(const struct topo *t, FILE *out)
 {
 	const struct ipcshare__machine *m = t->machine;
 	int numa = t->here.numa < 0 ? -1
@@ -231,36 +236,40 @@ static void show_here(const struct topo *t)
 	    nic = ipcshare__machine_nic(m, numa < 0 ? 0 : numa);
 	char cores[WIDTH - 22];
 
-	printf("\nThis process\n");
+	fprintf(out, "\nThis process\n");
 	if (!t->here.cores) {
-		printf("  its cores are not known\n");
+		fprintf(out, "  its cores are not known\n");
 		return;
 	}
-	cores_text(t, 0, true, cores, sizeof(cores));
-	printf("  may use %u cores%s%s\n", t->here.cores, cores[0] ? ": " : "", cores);
+	topo_cores(t->usable, cores, sizeof(cores));
+	fprintf(out, "  may use %u cores%s%s\n", t->here.cores, cores[0] ? ": " : "", cores);
 	if (t->here.package >= 0)
-		printf("  in package %d\n", t->here.package);
+		fprintf(out, "  in package %d\n", t->here.package);
 	if (t->here.numa >= 0)
-		printf("  in NUMA node %d\n", t->here.numa);
+		fprintf(out, "  in NUMA node %d\n", t->here.numa);
 	if (t->here.cache >= 0)
-		printf("  with the cache of core %d\n", t->here.cache);
+		fprintf(out, "  with the cache of core %d\n", t->here.cache);
 	if (t->here.package < 0 && m->nparts > 1)
-		printf("  in no single package: it is not bound to one\n");
+		fprintf(out, "  in no single package: it is not bound to one\n");
 	if (nic >= 0 && numa >= 0)
-		printf("  nearest NIC %s\n", m->parts[nic].name);
+		fprintf(out, "  nearest NIC %s\n", m->parts[nic].name);
 }
 
-void topo_text(const struct topo *t)
+void topo_text(const struct topo *t, FILE *out)
 {
 	char summary[128];
 
 	topo_summary(t->machine, summary, sizeof(summary));
-	printf("libipcshare %s: where things sit\n\n", ipcshare_version());
+	fprintf(out, "libipcshare %s: where things sit\n\n", ipcshare_version());
 	if (t->machine->nparts == 1) {
-		printf("  nothing is known of this node: there is no hwloc, or it finds nothing\n");
+		fprintf(out,
+			"  nothing is known of this node: there is no hwloc, or it finds nothing\n");
 	} else {
-		printf("Node: %s\n", summary);
-		show_inside(t, 0, 2);
+		fprintf(out, "Node: %s\n", summary);
+		show_inside(t->machine, 0, 2, out);
 	}
-	show_here(t);
+	if (t->ranks)
+		ranks_text(t->ranks, t->machine, out);
+	else
+		show_here(t, out);
 }

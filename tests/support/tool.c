@@ -29,7 +29,8 @@ int tool_run(const char *variables, const char *arguments)
 {
 	size_t count, used = 0, n;
 	const struct ipcshare__setting *settings = ipcshare__settings(&count);
-	char command[8192] = "unset ASCEND_RT_VISIBLE_DEVICES";
+	char command[8192] = "unset ASCEND_RT_VISIBLE_DEVICES OMPI_COMM_WORLD_LOCAL_SIZE "
+			     "MPI_LOCALNRANKS SLURM_STEP_TASKS_PER_NODE";
 	int status;
 	FILE *f;
 

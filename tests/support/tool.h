@@ -6,9 +6,9 @@
 extern char tool_output[65536]; /* of the last run, standard error too */
 
 /*
- * Run the program: "NAME=value ... | arguments", in a shell, where no setting is set but those.
- * Gives its exit status. It lies beside this program, as both are built together;
- * TEST_BUILD_DIR names another folder.
+ * Run the program: "NAME=value ... | arguments", in a shell, where no setting is set but those and
+ * no launcher is seen. Gives its exit status. It lies beside this program, as both are built
+ * together; TEST_BUILD_DIR names another folder.
  */
 int tool_run(const char *variables, const char *arguments);
 

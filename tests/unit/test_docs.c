@@ -131,6 +131,7 @@ static void the_page_of_ipcshare_info_has_its_options_and_statuses(void)
 {
 	static const char *const texts[] = {
 		"\\-\\-config\n", "\\-\\-json\n", "\\-\\-version\n", "\\-\\-help\n",
+		"\n.B \\-\\-matrix\n", "\n.BI \\-\\-svg ",
 		"\n.SH EXIT STATUS\n", "\n.B 0\n", "\n.B 1\n", "\n.B 2\n", "\n.B 3\n",
 	};
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "picture.h"
 #include "recorded.h"
 #include "support/test.h"
 #include "support/tool.h"
@@ -55,6 +56,10 @@ static void bad_usage_is_said(void)
 {
 	CHECK_INT(tool_run("", "--svg /dev/null"), 2);
 	CHECK_HAS(tool_output, "--svg goes with --topo\n");
+	CHECK_INT(tool_run("", "--matrix"), 2);
+	CHECK_HAS(tool_output, "--matrix goes with --topo\n");
+	CHECK_INT(tool_run("", "--topo --matrix"), 2);
+	CHECK_HAS(tool_output, "takes two ranks or more: 'mpirun -n 2 ipcshare-info --topo --matrix'\n");
 	CHECK_INT(tool_run("", "--topo --svg /no/such/folder/node.svg"), 3);
 	CHECK_HAS(tool_output, "writing /no/such/folder/node.svg: No such file");
 	CHECK_INT(tool_run("", "--topo --svg /dev/full"), 3);
@@ -63,53 +68,21 @@ static void bad_usage_is_said(void)
 
 /* ---- The picture ---- */
 
-static char picture[256 << 10];
+static struct picture picture;
 
-struct rect {
-	int x, y, w, h;
-};
-
-/* Draw with these variables; the number of boxes. */
-static int draw(const char *variables, struct rect *rects, int most)
+/* Draw with these variables. */
+static void draw(const char *variables)
 {
 	char path[] = "/tmp/ipcshare-topo-XXXXXX", arguments[64];
-	int fd = mkstemp(path), n = 0;
-	ssize_t len = 0, got;
+	int fd = mkstemp(path);
+	FILE *f = fdopen(fd, "r");
 
-	REQUIRE(fd >= 0, "mkstemp: %m");
+	REQUIRE(f != NULL, "mkstemp, fdopen: %m");
 	snprintf(arguments, sizeof(arguments), "--topo --svg %s", path);
 	CHECK_INT(tool_run(variables, arguments), 0);
-	while ((got = read(fd, picture + len, sizeof(picture) - 1 - (size_t)len)) > 0)
-		len += got;
-	picture[len] = '\0';
-	close(fd);
+	picture_read(f, &picture);
+	fclose(f);
 	unlink(path);
-	for (char *p = picture; (p = strstr(p, "<rect x=")) && n < most; p++, n++)
-		REQUIRE(sscanf(p, "<rect x='%d' y='%d' width='%d' height='%d'", &rects[n].x, &rects[n].y,
-			       &rects[n].w, &rects[n].h) == 4,
-			"%.60s", p);
-	return n;
-}
-
-static int is_in(const struct rect *a, const struct rect *b)
-{
-	return a->x >= b->x && a->y >= b->y && a->x + a->w <= b->x + b->w &&
-	       a->y + a->h <= b->y + b->h;
-}
-
-static int is_beside(const struct rect *a, const struct rect *b)
-{
-	return a->x + a->w <= b->x || b->x + b->w <= a->x || a->y + a->h <= b->y ||
-	       b->y + b->h <= a->y;
-}
-
-static int count(const char *what)
-{
-	int n = 0;
-
-	for (char *p = picture; (p = strstr(p, what)); p++)
-		n++;
-	return n;
 }
 
 static void boxes_lie_in_each_other_or_beside(void)
@@ -119,52 +92,37 @@ static void boxes_lie_in_each_other_or_beside(void)
 		"HWLOC_SYNTHETIC='package:4 [numa(memory=64GB)] [numa(memory=16GB)] l3:1 core:48 pu:1'",
 		"HWLOC_SYNTHETIC='[numa] package:2 l3:1 core:4 pu:1'", "HWLOC_SYNTHETIC='pu:3'",
 	};
-	static struct rect r[2048];
-	struct rect all = { 0 };
 
 	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
-		int n = draw(machines[i], r, 2048);
-
-		CHECK(n > 2 && n < 2048, "%s: %d boxes", machines[i], n);
-		CHECK(sscanf(picture, "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d'",
-			     &all.w, &all.h) == 2,
-		      "%.60s", picture);
-		CHECK_HAS(picture, "</svg>\n");
-		for (int a = 0; a < n; a++) {
-			CHECK(r[a].w > 0 && r[a].h > 0 && is_in(&r[a], &all),
-			      "%s: box %d of %d x %d at %d, %d is not in the picture", machines[i], a,
-			      r[a].w, r[a].h, r[a].x, r[a].y);
-			for (int b = 0; b < a; b++)
-				CHECK(is_beside(&r[a], &r[b]) || is_in(&r[a], &r[b]),
-				      "%s: box %d at %d, %d overlaps box %d at %d, %d", machines[i], a,
-				      r[a].x, r[a].y, b, r[b].x, r[b].y);
-		}
+		draw(machines[i]);
+		CHECK(picture.nboxes > 2, "%s: %d boxes", machines[i], picture.nboxes);
+		picture_check_boxes(&picture, machines[i]);
 		test_goes_on();
 	}
 }
 
 static void every_part_is_drawn_once(void)
 {
-	static struct rect r[2048];
 	char number[16];
 
 	if (!has_hwloc())
 		return;
-	draw(NPUS, r, 2048);
+	draw(NPUS);
 	for (int c = 0; c < 32; c++) {
 		snprintf(number, sizeof(number), ">%d</text>", c);
-		CHECK(count(number) == 1, "core %d is drawn %d times", c, count(number));
+		CHECK(picture_count(&picture, number) == 1, "core %d is drawn %d times", c,
+		      picture_count(&picture, number));
 	}
-	CHECK_INT(count(">NUMA node "), 4);
-	CHECK_INT(count(">Package "), 2);
-	CHECK_INT(count(">Cache 24 MiB<"), 8);
-	CHECK_INT(count(">NIC mlx5_0<"), 4); /* below the NPUs that it is nearest to */
-	CHECK_INT(count(">NIC mlx5_1<"), 4);
-	CHECK_INT(count(">mlx5_0<"), 1);
-	CHECK_INT(count(">mlx5_1, eth1<"), 1);
-	CHECK_INT(count(">eth1<"), 0);
-	CHECK_INT(count(">PCI switch<"), 1);
-	CHECK_INT(count(">NPU 7<"), 1);
+	CHECK_INT(picture_count(&picture, ">NUMA node "), 4);
+	CHECK_INT(picture_count(&picture, ">Package "), 2);
+	CHECK_INT(picture_count(&picture, ">Cache 24 MiB<"), 8);
+	CHECK_INT(picture_count(&picture, ">NIC mlx5_0<"), 4); /* below the NPUs that it is nearest to */
+	CHECK_INT(picture_count(&picture, ">NIC mlx5_1<"), 4);
+	CHECK_INT(picture_count(&picture, ">mlx5_0<"), 1);
+	CHECK_INT(picture_count(&picture, ">mlx5_1, eth1<"), 1);
+	CHECK_INT(picture_count(&picture, ">eth1<"), 0);
+	CHECK_INT(picture_count(&picture, ">PCI switch<"), 1);
+	CHECK_INT(picture_count(&picture, ">NPU 7<"), 1);
 }
 
 TEST_SUITE(info_topo, NULL, NULL,

@@ -91,6 +91,13 @@ const struct acl *ipcshare__acl_load(const char *path)
 	return err ? NULL : &loaded;
 }
 
+const char *ipcshare__acl_emulator(const struct acl *acl)
+{
+	const char *(*release)(void);
+
+	return resolve(acl->library, "ascendclEmuRelease", &release) ? release() : NULL;
+}
+
 /* ---- Codes ---- */
 
 struct code {

@@ -170,6 +170,9 @@ struct acl {
  */
 const struct acl *ipcshare__acl_load(const char *path);
 
+/* The release that an emulator of the runtime plays, "9.1.0"; NULL: it is a real one. */
+const char *ipcshare__acl_emulator(const struct acl *acl);
+
 /* "RT_DRV_INTERNAL_ERROR", or "unknown" */
 const char *ipcshare__acl_name(int code);
 

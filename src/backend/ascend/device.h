@@ -80,5 +80,10 @@ int ipcshare__ascend_invisible(const struct acl *acl, int code, const char *stag
  * through the processors of the host (SYS) is no link.
  */
 const char *ipcshare__ascend_link(const struct acl *acl, int device, int other);
+/*
+ * The same between our device and one that a peer has, by the machine's number. "" it is ours, "?" it is
+ * not seen here, or the release can't tell. Not entered.
+ */
+const char *ipcshare__ascend_link_to(const struct ascend_device *d, int physical);
 
 #endif

@@ -111,13 +111,11 @@ static void *find(const struct acl *acl, const char *name)
 
 static void look_for_emulator(struct ascend_report *r)
 {
-	void *symbol = find(r->acl, "ascendclEmuRelease");
-	const char *(*release)(void);
+	const char *release = ipcshare__acl_emulator(r->acl);
 
-	if (!symbol)
+	if (!release)
 		return;
-	memcpy(&release, &symbol, sizeof(release));
-	snprintf(r->runtime, sizeof(r->runtime), "emulator %s", release());
+	snprintf(r->runtime, sizeof(r->runtime), "emulator %s", release);
 	say(&r->findings[ASCEND_FINDING_NODES], OK, "", "none needed: the runtime is an emulator");
 }
 

@@ -62,6 +62,24 @@ static int device_of(const struct acl *acl, int physical, int *out, const char *
 	return code;
 }
 
+const char *ipcshare__ascend_link_to(const struct ascend_device *d, int physical)
+{
+	const char *call, *link = "?";
+	struct ascend_entry entry;
+	int other;
+
+	if (physical == d->physical)
+		return "";
+	if (!d->acl->aclrtGetDevicesTopo || ipcshare__ascend_enter(d, "topology", &entry))
+		return link;
+	if (device_of(d->acl, physical, &other, &call))
+		d->acl->aclGetRecentErrMsg();
+	else
+		link = ipcshare__ascend_link(d->acl, d->id, other);
+	ipcshare__ascend_leave(d, &entry);
+	return link;
+}
+
 int ipcshare__ascend_invisible(const struct acl *acl, int code, const char *stage, const char *call)
 {
 	ipcshare__acl_fail(acl, code, stage, call,
