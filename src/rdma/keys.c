@@ -40,7 +40,7 @@ static struct ipcshare_rdma_keys *keys_alloc(struct ipcshare__set *set)
 
 	for (size_t r = 0; r < nranks; r++)
 		nkeys += set->rows[r].nused;
-	k = calloc(1, sizeof(*k) + nranks * sizeof(k->rows[0]) + nown * sizeof(k->used[0]) +
+	k = calloc(1, sizeof(*k) + nranks * sizeof(k->rows[0]) + nown * sizeof(void *) +
 			      nkeys * sizeof(*next));
 	if (!k)
 		return NULL;
@@ -284,7 +284,7 @@ static int find(const struct ipcshare_rdma_keys *k, int rank, size_t i, struct f
 int ipcshare_rdma_keys_at(const struct ipcshare_rdma_keys *k, int rank, size_t i,
 			  struct ipcshare_rdma_remote *out)
 {
-	struct found f;
+	struct found f = { .length = 0 };
 	int err = find(k, rank, i, &f);
 
 	if (err)
@@ -299,7 +299,7 @@ int ipcshare_rdma_keys_at(const struct ipcshare_rdma_keys *k, int rank, size_t i
 int ipcshare_rdma_keys_record(const struct ipcshare_rdma_keys *k, int rank, size_t i,
 			      struct ipcshare_rdma_record *out, uint64_t *offset)
 {
-	struct found f;
+	struct found f = { .length = 0 };
 	int err = find(k, rank, i, &f);
 
 	if (err)
