@@ -214,8 +214,15 @@ fuzzers: $(FUZZERS)
 test-rdma: ## move a peer's buffers by RDMA, over a soft-RoCE device in a small virtual machine
 	.ci/deps test-rdma
 	$(MAKE) $B/run-rdma $B/ipcshare-info
-	tests/rdma/vm.sh $B/run-rdma
-	tests/rdma/vm.sh $B/ipcshare-info | grep -e 'RDMA devices: rxe0' -e '^skipped'
+	tests/vm.sh $B/run-rdma
+	tests/vm.sh $B/ipcshare-info | grep -e 'RDMA devices: rxe0' -e '^skipped'
+
+test-numa: ## memory on the NUMA node of its owner, in the same virtual machine, which has two
+	.ci/deps test-rdma
+	$(MAKE) $B/run-unit
+	$(MAKE) run-numa
+run-numa:
+	@tests/vm.sh $(CACHED) $B/run-unit $(if $(filter 0,$(HWLOC)),,hwloc.) where. nic.pages machine.this
 
 soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
@@ -329,5 +336,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z_]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything lint format memcheck sanitize run-sanitized coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu test-rdma deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything lint format memcheck sanitize run-sanitized coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu test-rdma test-numa run-numa deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d) $(POINT_OBJ:.o=.d)

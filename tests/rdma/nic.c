@@ -14,7 +14,7 @@ int nic_is_there(void)
 
 	if (!ipcshare_rdma_open_device(NULL, &device))
 		return !ibv_close_device(device);
-	if (getenv("TEST_RDMA")) /* of the virtual machine, which has one */
+	if (getenv("TEST_VM")) /* of the virtual machine, which has one */
 		FAIL("%s", ipcshare_explain());
 	else
 		test_skip("%s", ipcshare_explain());
