@@ -215,8 +215,15 @@ fuzzers: $(FUZZERS)
 test-rdma: ## move a peer's buffers by RDMA, over a soft-RoCE device in a small virtual machine
 	.ci/deps test-rdma
 	$(MAKE) $B/run-rdma $B/ipcshare-info
-	tests/rdma/vm.sh $B/run-rdma
-	tests/rdma/vm.sh $B/ipcshare-info | grep -e 'RDMA devices: rxe0' -e '^skipped'
+	tests/vm.sh $B/run-rdma
+	tests/vm.sh $B/ipcshare-info | grep -e 'RDMA devices: rxe0' -e '^skipped'
+
+test-numa: ## memory on the NUMA node of its owner, in the same virtual machine, which has two
+	.ci/deps test-rdma
+	$(MAKE) $B/run-unit
+	$(MAKE) run-numa
+run-numa:
+	@tests/vm.sh $(CACHED) $B/run-unit $(if $(filter 0,$(HWLOC)),,hwloc.) where. nic.pages machine.this
 
 soak: ## long runs, and random tests from one seed after the other, for SECONDS=600
 	.ci/deps test
@@ -248,10 +255,10 @@ memcheck: ## most unit tests under valgrind's memcheck
 # What threads, children and other processes can upset most; `make test SAN=...` is the whole.
 MEMORY_SUITES := arena. blob. blocks. broker. broker_clients. broker_hostile. cache. coll_check. coll_direct. \
 	coll_view. free. group. group_death. group_faults. group_hostile. group_lies. invalidate. lacks. lazy. \
-	maps. memfd. mix. onesided. plan. pull. rdma. recipe. resolve. set_model. share. share_bad. slab. \
-	update.
+	maps. memfd. mix. onesided. plan. pull. rdma. rdma_device. rdma_keys. rdma_keys_bad. rdma_record. \
+	rdma_revoke. recipe. resolve. set_model. share. share_bad. slab. update.
 THREAD_SUITES := arena_threads. blocks. cache. coll_check. coll_view. directory. free. group. group_faults. handle. \
-	index. invalidate. lazy. maps. mix.threads mix.so_do rdma. recipe. resolve. share. update.
+	index. invalidate. lazy. maps. mix.threads mix.so_do rdma. rdma_revoke. recipe. resolve. share. update.
 sanitize: ## chosen unit tests with ASan and UBSan, then with TSan
 	.ci/deps test
 	+$(MAKE) SAN=address,undefined SUITES="$(MEMORY_SUITES)" run-sanitized
@@ -330,5 +337,5 @@ help: ## list the targets and the variables
 	@echo "Variables, as NAME=value:"
 	@sed -n 's/^\([A-Z_]*\) *?= *\(.*\)##\t*/  \1\t\2\t/p' Makefile | expand -t 12,24
 
-.PHONY: all everything lint format memcheck sanitize run-sanitized coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu test-rdma deps check-layers install uninstall pc clean help no-mpicc
+.PHONY: all everything lint format memcheck sanitize run-sanitized coverage run-coverage run bench bench-quick bench-check run-bench emu test fuzz fuzz-quick fuzzers soak test-aarch64 test-npu test-rdma test-numa run-numa deps check-layers install uninstall pc clean help no-mpicc
 -include $(OBJ:.o=.d) $(POINT_OBJ:.o=.d)

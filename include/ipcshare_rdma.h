@@ -170,14 +170,14 @@ IPCSHARE_API int ipcshare_rdma_stats(struct ipcshare_rdma_domain *domain,
  * with us, so nothing is exchanged for you: send a record for each region, and for each buffer its
  * offset in it, with what set up your queue pairs. Whoever has the record and a queue pair of the
  * domain's ibv_pd can do what its access says, until the region is released and ended: the whitelist of
- * the owner says who may map memory, not what a rank that maps it lets others do.
+ * the owner says who may map memory, not what a rank that maps it, or is told its key, lets others do.
  */
 struct ipcshare_rdma_record {
 	unsigned char bytes[32];
 };
 
-struct ipcshare_rdma_remote {
-	uint64_t base; /* remote address of the region's first byte */
+struct ipcshare_rdma_remote { /* of a region, or of a buffer in one */
+	uint64_t base; /* remote address of its first byte */
 	uint64_t length;
 	uint32_t rkey;
 	int access;
@@ -190,6 +190,86 @@ IPCSHARE_API int ipcshare_rdma_pack(const struct ipcshare_rdma_region *region,
 /** ipcshare_rdma_unpack - needs no context. ERR_INVALID; ERR_PROTOCOL, ERR_VERSION malformed */
 IPCSHARE_API int ipcshare_rdma_unpack(const struct ipcshare_rdma_record *record,
 				      struct ipcshare_rdma_remote *out);
+
+/* ---- Keys of all ranks ---------------------------------------------------------------------- */
+
+/*
+ * Keys of a set are what another node needs for each buffer of each rank. A rank registers the
+ * regions of its own buffers, once each, with a NIC of its own choice; then all ranks have the keys,
+ * so that one of them, a leader, can hand any rank's buffers to another node:
+ *
+ *	ipcshare_share -> ipcshare_rdma_share -> ipcshare_rdma_keys_at, _keys_record ...
+ *		-> ipcshare_rdma_keys_free -> ipcshare_group_free, ipcshare_rdma_domain_free
+ *
+ * A key opens memory over queue pairs of the ibv_pd that it was registered with, its owner's: the
+ * other node needs one that is connected to each rank whose buffers it is to reach.
+ *
+ * As long as a rank has the keys, they hold its own regions, as ipcshare_rdma_region() does, and the
+ * group; not the set. When it frees them its memory stays registered, as other regions do, but may
+ * be given back: agree beforehand that the other node has done. ipcshare_invalidate() ends the keys
+ * of that memory at once. The other ranks' keys say nothing of it, but what is asked with them fails
+ * (IBV_WC_REM_ACCESS_ERR).
+ */
+struct ipcshare_rdma_keys;
+
+/**
+ * ipcshare_rdma_share - register one's own buffers of @set, and exchange the keys of all ranks
+ * @domain: of the set's context; NULL will do for a rank that has no buffers in the set
+ * @set: of ipcshare_share(); the same on all ranks
+ * @access: what others may do with this rank's buffers: as for ipcshare_rdma_region(), with one of
+ *          IBV_ACCESS_REMOTE_*. It need not be the same on all ranks
+ * @out: set on success; to be freed with ipcshare_rdma_keys_free(), before the group
+ *
+ * Collective, as ipcshare_share() is. If a rank can't register, all ranks fail alike, with its rank,
+ * its reason and one of its buffers in the last error; nothing is in use then that was not before,
+ * and the group goes on.
+ *
+ * Return:  0; on any rank: ERR_INVALID, also a set of ipcshare_share_complete(); ERR_READ_ONLY access
+ *          that writes, but the rank shares its buffers with IPCSHARE_READ_ONLY; ERR_LIMIT
+ *          RLIMIT_MEMLOCK; ERR_NO_MEMORY; ERR_UNSUPPORTED; ERR_UNREACHABLE; ERR_STALE the rank has
+ *          invalidated memory of the set; ERR_MISMATCH the ranks give different sets;
+ *          ERR_PROTOCOL, ERR_VERSION what a rank sent can't be; ERR_PEER_DEAD, ERR_TIMEOUT: the
+ *          group is of no more use then. The same on all ranks. Faults of the set or its group
+ *          themselves are the caller's alone: ERR_CLOSED, ERR_FORKED
+ * Threads: the calls of a rank are the caller's to serialise, as of all collectives of the group.
+ * Cost:    ibv_reg_mr() of each region that isn't registered yet; two rounds of the group, and one
+ *          more for each 1600 regions of a rank. 40 bytes travel for a region, however many buffers
+ *          lie in it
+ */
+IPCSHARE_API int ipcshare_rdma_share(struct ipcshare_rdma_domain *domain, struct ipcshare_set *set,
+				     int access, struct ipcshare_rdma_keys **out);
+
+/**
+ * ipcshare_rdma_keys_at - where the other node finds buffer @i of @rank
+ *
+ * What the set says of its buffers counts: so after ipcshare_set_update() it is where the new buffer lies,
+ * if that region was in the set when the keys were shared.
+ *
+ * Return:  0; ERR_INVALID, also no such buffer, or it is empty; why the buffer can't be used here;
+ *          ERR_STALE an update has brought its region into the set: share keys anew; ERR_CLOSED the set
+ *          was freed, or the keys; ERR_FORKED
+ * Threads: any. Cost: one lock.
+ */
+IPCSHARE_API int ipcshare_rdma_keys_at(const struct ipcshare_rdma_keys *keys, int rank, size_t i,
+				       struct ipcshare_rdma_remote *out);
+
+/**
+ * ipcshare_rdma_keys_record - the same as a record of the buffer's region, and the offset in it
+ *
+ * Of all buffers that lie in one region it is the same: so the other node need be told it once.
+ * Return, Threads, Cost: as of ipcshare_rdma_keys_at()
+ */
+IPCSHARE_API int ipcshare_rdma_keys_record(const struct ipcshare_rdma_keys *keys, int rank,
+					   size_t i, struct ipcshare_rdma_record *out,
+					   uint64_t *offset);
+
+/**
+ * ipcshare_rdma_keys_free - release the regions of this rank
+ * @keys: NULL does nothing
+ *
+ * Local: it waits for no rank. Return: 0; ERR_CLOSED; ERR_FORKED
+ */
+IPCSHARE_API int ipcshare_rdma_keys_free(struct ipcshare_rdma_keys *keys);
 
 #ifdef __cplusplus
 }

@@ -69,6 +69,7 @@ left_out()
 		onesided.a_fork: $thread
 		plan.plans_are_abandoned: $wipe
 		rdma.bad_arguments_and: $wipe
+		rdma_keys.keys_hold: $wipe
 		share_access.an_open_share: $thread
 	EOF
 }

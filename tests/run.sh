@@ -37,7 +37,8 @@ step "mpi: IPCSHARE_MPI=0 on one rank leaves the collectives to MPI on all" test
 	sh -c '[ "${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-}}" != 1 ] || export IPCSHARE_MPI=0
 		exec "$0" coll_random.the_world' "$B/run-mpi"
 step "rdma: a peer's buffers over a soft-RoCE device, in a small virtual machine" \
-	tests/rdma/vm.sh --cached "$B/run-rdma"
+	tests/vm.sh --cached "$B/run-rdma"
+step "numa: memory on its owner's node, in the same machine, which has two" make --no-print-directory run-numa CACHED=--cached
 # TEST_EMU names the emulator, where it can run.
 if [ -n "${TEST_EMU:-}" ]; then
 	step "emulator: the runtime's ABI, row by row of its contract" \

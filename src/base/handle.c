@@ -108,8 +108,8 @@ void ipcshare__handle_remove(const void *handle)
 static int look_again(const void *handle, enum ipcshare__handle_kind kind, const char *stage)
 {
 	static const char *const name[] = {
-		"",	"context", "group", "set",	   "share",
-		"plan", "arena",   "view",  "RDMA domain", "RDMA region"
+		"",	 "context", "group",	   "set",	  "share",     "plan",
+		"arena", "view",    "RDMA domain", "RDMA region", "RDMA keys",
 	};
 	struct ipcshare__behind what;
 	uint32_t now;

@@ -16,6 +16,7 @@ enum ipcshare__handle_kind {
 	IPCSHARE__HANDLE_VIEW,
 	IPCSHARE__HANDLE_RDMA_DOMAIN,
 	IPCSHARE__HANDLE_RDMA_REGION,
+	IPCSHARE__HANDLE_RDMA_KEYS,
 };
 
 int ipcshare__handle_add(const void *handle, enum ipcshare__handle_kind kind);

@@ -238,6 +238,7 @@ enum ipcshare__collective {
 	IPCSHARE__COLL_ALLTOALL_VIEW,
 	IPCSHARE__COLL_VIEW_FREE,
 	IPCSHARE__COLL_MESH, /* before the first call on a stream */
+	IPCSHARE__COLL_RDMA_SHARE,
 	IPCSHARE__COLLECTIVES
 };
 struct ipcshare__wire_header {
@@ -373,6 +374,19 @@ struct ipcshare__wire_rdma {
 	uint32_t check; /* over all bytes before it */
 };
 _Static_assert(sizeof(struct ipcshare__wire_rdma) == 32, "struct ipcshare_rdma_record, public");
+
+/* What a rank tells its group of its regions in a set: a key of each, once, in any order. */
+struct ipcshare__wire_key {
+	uint32_t region;
+	uint32_t generation;
+	struct ipcshare__wire_rdma record;
+};
+struct ipcshare__wire_parcel {
+	uint64_t set; /* its serial */
+	struct ipcshare__wire_key keys[];
+};
+_Static_assert(sizeof(struct ipcshare__wire_key) == 40, "wire layout");
+_Static_assert(sizeof(struct ipcshare__wire_parcel) == 8, "wire layout");
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");
 

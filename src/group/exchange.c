@@ -12,7 +12,7 @@
 
 static const char *const collective_name[] = {
 	[IPCSHARE__COLL_SHARE] = "ipcshare_share",
-	[IPCSHARE__COLL_VERDICT] = "the end of ipcshare_share or ipcshare_set_update",
+	[IPCSHARE__COLL_VERDICT] = "the end of a share, of an update or of ipcshare_rdma_share",
 	[IPCSHARE__COLL_SET_FREE] = "ipcshare_set_free",
 	[IPCSHARE__COLL_GROUP_CREATE] = "ipcshare_group_create",
 	[IPCSHARE__COLL_GROUP_FREE] = "ipcshare_group_free",
@@ -33,6 +33,7 @@ static const char *const collective_name[] = {
 	[IPCSHARE__COLL_ALLTOALL_VIEW] = "ipcshare_alltoall_view",
 	[IPCSHARE__COLL_VIEW_FREE] = "ipcshare_view_free",
 	[IPCSHARE__COLL_MESH] = "a collective on a stream",
+	[IPCSHARE__COLL_RDMA_SHARE] = "ipcshare_rdma_share",
 };
 
 static const char *name_of(unsigned collective)
@@ -236,9 +237,9 @@ static void detail_fill(struct ipcshare__wire_detail *d, int status)
 static const char *stage_named(const char *name)
 {
 	static const char *const known[] = {
-		"open",	      "alloc",	"identity", "export", "whitelist", "exchange",
-		"import",     "share",	"group",    "free",   "map",	   "set",
-		"collective", "notify", "stream",   "copy",   "reduce",	   "view",
+		"open",	  "alloc", "identity", "export", "whitelist", "exchange",   "import",
+		"share",  "group", "free",     "map",	 "set",	      "collective", "notify",
+		"stream", "copy",  "reduce",   "view",	 "register",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

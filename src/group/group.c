@@ -368,9 +368,10 @@ int ipcshare_group_create(struct ipcshare_ctx *ctx, const struct ipcshare_bootst
 
 static int children_alive(struct ipcshare_group *g)
 {
-	return ipcshare__fail(IPCSHARE_ERR_BUSY, "group", "free them, or wait for them, first",
-			      "%zu sets, shares, requests or views of the group are alive",
-			      atomic_load(&g->children));
+	return ipcshare__fail(
+		IPCSHARE_ERR_BUSY, "group", "free them, or wait for them, first",
+		"%zu sets, shares, requests, views or RDMA keys of the group are alive",
+		atomic_load(&g->children));
 }
 
 static void group_end(struct ipcshare_group *g, bool broken)

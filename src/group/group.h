@@ -32,7 +32,7 @@ struct ipcshare_group {
 	uint64_t round; /* of the exchange we are in, or left last */
 	struct ipcshare__front front; /* for the next slot */
 	size_t front_used; /* bytes of it */
-	_Atomic size_t children; /* sets, shares, requests and views alive */
+	_Atomic size_t children; /* sets, shares, requests, views and RDMA keys alive */
 	struct ipcshare__memory control; /* our own control page; .base NULL until it is made */
 	bool control_exported;
 	bool met; /* exchanges go over the board; before that over the bootstrap */

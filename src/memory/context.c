@@ -193,7 +193,7 @@ static int in_use(struct ipcshare_ctx *ctx)
 
 	pthread_mutex_lock(&ctx->lock);
 	if (ctx->owned)
-		what = "groups, sets, shares, arenas or RDMA domains";
+		what = "groups, sets, shares, arenas, RDMA domains or keys";
 	else if (ctx->imports.maps.by_address.count)
 		what = "addresses from ipcshare_map()";
 	pthread_mutex_unlock(&ctx->lock);

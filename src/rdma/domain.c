@@ -10,7 +10,7 @@
 #include "group/set.h"
 #include "rdma/verbs.h"
 
-static int domain_check(const struct ipcshare_rdma_domain *d, const char *stage)
+int ipcshare__rdma_domain_check(const struct ipcshare_rdma_domain *d, const char *stage)
 {
 	int err = ipcshare__handle_check(d, IPCSHARE__HANDLE_RDMA_DOMAIN, stage);
 
@@ -98,12 +98,13 @@ int ipcshare_rdma_domain_free(struct ipcshare_rdma_domain *d)
 
 	if (!d)
 		return 0;
-	err = domain_check(d, "domain");
+	err = ipcshare__rdma_domain_check(d, "domain");
 	if (err)
 		return err;
 	used = count_used(d);
 	if (used)
-		return ipcshare__fail(IPCSHARE_ERR_BUSY, "domain", "ipcshare_rdma_release() them",
+		return ipcshare__fail(IPCSHARE_ERR_BUSY, "domain",
+				      "ipcshare_rdma_release() them, and ipcshare_rdma_keys_free()",
 				      "%zu regions of the domain are in use", used);
 	ipcshare__handle_remove(d);
 	ipcshare__registrations_trim(d);
@@ -135,7 +136,7 @@ int ipcshare_rdma_region(struct ipcshare_rdma_domain *d, const void *ptr, int ac
 			 const struct ipcshare_rdma_region **out)
 {
 	struct ipcshare__anchor anchor;
-	int err = domain_check(d, "register");
+	int err = ipcshare__rdma_domain_check(d, "register");
 
 	if (err)
 		return err;
@@ -149,7 +150,7 @@ int ipcshare_rdma_region_of(struct ipcshare_rdma_domain *d, struct ipcshare_set 
 			    size_t i, int access, const struct ipcshare_rdma_region **out)
 {
 	struct ipcshare__anchor anchor;
-	int err = domain_check(d, "register");
+	int err = ipcshare__rdma_domain_check(d, "register");
 
 	if (!err)
 		err = ipcshare__set_check(set, "register");
@@ -166,7 +167,7 @@ static int alive_check(const struct ipcshare_rdma_region *region, const char *st
 {
 	int err = ipcshare__handle_check(region, IPCSHARE__HANDLE_RDMA_REGION, stage);
 
-	return err ? err : domain_check(registration_of(region)->domain, stage);
+	return err ? err : ipcshare__rdma_domain_check(registration_of(region)->domain, stage);
 }
 
 int ipcshare__rdma_region_check(const struct ipcshare_rdma_region *region, const char *stage)
@@ -204,7 +205,7 @@ int ipcshare_rdma_release(const struct ipcshare_rdma_region *region)
 
 int ipcshare_rdma_trim(struct ipcshare_rdma_domain *d, size_t *ended)
 {
-	int err = domain_check(d, "trim");
+	int err = ipcshare__rdma_domain_check(d, "trim");
 	size_t n;
 
 	if (err)
@@ -217,7 +218,7 @@ int ipcshare_rdma_trim(struct ipcshare_rdma_domain *d, size_t *ended)
 
 int ipcshare_rdma_stats(struct ipcshare_rdma_domain *d, struct ipcshare_rdma_stats *out)
 {
-	int err = domain_check(d, "stats");
+	int err = ipcshare__rdma_domain_check(d, "stats");
 
 	if (err)
 		return err;

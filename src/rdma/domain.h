@@ -31,6 +31,8 @@ struct ipcshare_rdma_domain {
 	struct ipcshare_rdma_stats stats;
 };
 
+int ipcshare__rdma_domain_check(const struct ipcshare_rdma_domain *domain, const char *stage);
+
 /* It is in use, and was not revoked. */
 int ipcshare__rdma_region_check(const struct ipcshare_rdma_region *region, const char *stage);
 

@@ -21,9 +21,18 @@ int ipcshare__mr_check(int access, enum ipcshare__access allowed)
 		return ipcshare__fail(IPCSHARE_ERR_READ_ONLY, "register",
 				      "its owner shares it with IPCSHARE_READ_ONLY: share it "
 				      "writable, or register it for reading",
-				      "access 0x%x writes to memory that is mapped read-only",
+				      "access 0x%x writes to memory that is shared read-only",
 				      (unsigned)access);
 	return 0;
+}
+
+int ipcshare__mr_check_remote(int access, enum ipcshare__access allowed)
+{
+	if (access >= 0 && !(access & (IBV_ACCESS_REMOTE_READ | REMOTE_WRITES)))
+		return ipcshare__fail(IPCSHARE_ERR_INVALID, "register",
+				      "IBV_ACCESS_REMOTE_READ for example",
+				      "access 0x%x lets no other node in", (unsigned)access);
+	return ipcshare__mr_check(access, allowed);
 }
 
 int ipcshare__mr_make(struct ibv_pd *pd, const struct ipcshare__span *span, int access,

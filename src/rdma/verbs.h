@@ -11,6 +11,9 @@ struct ibv_pd;
 /* Can @access be asked for, of such memory? 0, or a status with detail; the device is not asked. */
 int ipcshare__mr_check(int access, enum ipcshare__access allowed);
 
+/* The same, of what another node is to use. */
+int ipcshare__mr_check_remote(int access, enum ipcshare__access allowed);
+
 /* 0 or an errno, to be explained by ipcshare__mr_fail(). */
 int ipcshare__mr_make(struct ibv_pd *pd, const struct ipcshare__span *span, int access,
 		      struct ibv_mr **out);

@@ -2,10 +2,24 @@
 #include "nic.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define PSN 77
 #define REMOTE (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)
+
+int nic_is_there(void)
+{
+	struct ibv_context *device;
+
+	if (!ipcshare_rdma_open_device(NULL, &device))
+		return !ibv_close_device(device);
+	if (getenv("TEST_VM")) /* of the virtual machine, which has one */
+		FAIL("%s", ipcshare_explain());
+	else
+		test_skip("%s", ipcshare_explain());
+	return 0;
+}
 
 /* The RoCE v2 GID of an IPv4 address, else the first. */
 static void gid_find(struct nic *nic, union ibv_gid *out)

@@ -24,6 +24,9 @@ struct nic_address {
 	uint32_t qpn, mtu;
 };
 
+/* Is there a device? If not the test is skipped, or failed where there must be one. */
+int nic_is_there(void);
+
 /* A domain of @ctx, and a queue pair that is not connected; what fails ends the test. */
 void nic_open(struct nic *nic, struct ipcshare_ctx *ctx, struct nic_address *out);
 void nic_connect(struct nic *nic, const struct nic_address *peer);

@@ -4,7 +4,6 @@
  * on "another node": it is in no group with them, and has a NIC and memory of its own.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -43,19 +42,6 @@ struct scene {
 	char *far; /* memory of FAR */
 	uint64_t verified;
 };
-
-static int has_device(void)
-{
-	struct ibv_context *device;
-
-	if (!ipcshare_rdma_open_device(NULL, &device))
-		return !ibv_close_device(device);
-	if (getenv("TEST_RDMA")) /* of the virtual machine, which has one */
-		FAIL("%s", ipcshare_explain());
-	else
-		test_skip("%s", ipcshare_explain());
-	return 0;
-}
 
 static int node_of(const struct scene *s)
 {
@@ -256,7 +242,7 @@ static void moves_a_peers_buffers(struct test_rank *me, void *arg)
 
 static void a_nic_writes_and_reads_buffers_of_a_peer_where_they_lie(void)
 {
-	if (has_device())
+	if (nic_is_there())
 		test_ranks(3, moves_a_peers_buffers, NULL);
 }
 
@@ -304,7 +290,7 @@ static void is_freed_while_registered(struct test_rank *me, void *arg)
 
 static void memory_is_freed_only_when_the_nic_has_let_it_go(void)
 {
-	if (has_device())
+	if (nic_is_there())
 		test_ranks(3, is_freed_while_registered, NULL);
 }
 
@@ -342,7 +328,7 @@ static void is_invalidated_in_use(struct test_rank *me, void *arg)
 
 static void keys_of_invalidated_memory_are_dead(void)
 {
-	if (has_device())
+	if (nic_is_there())
 		test_ranks(3, is_invalidated_in_use, NULL);
 }
 
@@ -377,7 +363,7 @@ static void pins_too_much(int channel, void *arg)
 
 static void the_limit_on_locked_memory_is_named(void)
 {
-	if (!has_device())
+	if (!nic_is_there())
 		return;
 	if (geteuid())
 		test_skip("only root can become a user whom the limit binds");
@@ -422,7 +408,7 @@ static void registers_read_only_memory(struct test_rank *me, void *arg)
 
 static void memory_that_is_mapped_read_only_is_refused_by_name(void)
 {
-	if (has_device())
+	if (nic_is_there())
 		test_ranks(2, registers_read_only_memory, NULL);
 }
 

@@ -54,6 +54,15 @@ static void check_node(const char *what, const void *memory, size_t len, int nod
 	      node, ipcshare__memory_node(memory, len));
 }
 
+/* Not the virtual machine of the tests: it has two. */
+static void has_one_node(const char *skipped)
+{
+	if (getenv("TEST_VM"))
+		FAIL("%s", skipped);
+	else
+		test_skip("%s", skipped);
+}
+
 /* Bound to the cores of a node: all that it allocates is there, wherever it is touched first. */
 static void allocates(int channel, void *arg)
 {
@@ -94,7 +103,7 @@ static void memory_is_on_the_node_of_the_rank_that_allocates_it(void)
 	}
 	free(here);
 	if (nodes < 2)
-		test_skip("memory on another node than node 0: this machine has one NUMA node");
+		has_one_node("memory on another node than node 0: this machine has one NUMA node");
 	for (int i = 0; i < nodes; i++) {
 		hwloc_obj_t node = hwloc_get_obj_by_type(topology, HWLOC_OBJ_NUMANODE, (unsigned)i);
 
@@ -104,6 +113,57 @@ static void memory_is_on_the_node_of_the_rank_that_allocates_it(void)
 		tried++;
 	}
 	CHECK(tried > 0, "no node has cores");
+}
+
+/* Ranks 0 and 2 on one node, 1 on another. */
+static hwloc_obj_t two_nodes[2];
+
+static void runs_on_one_of_two_nodes(struct test_rank *me, void *arg)
+{
+	struct ipcshare_place place = { .size = sizeof(place) };
+	hwloc_obj_t node = two_nodes[me->rank % 2];
+	int leaders[3] = { -1, -1, -1 }, order[3] = { -1, -1, -1 };
+	struct ipcshare_set *set;
+	struct ipcshare_buf buf;
+	struct team t;
+
+	(void)arg;
+	REQUIRE(!hwloc_set_cpubind(topology, node->cpuset, 0), "hwloc_set_cpubind: %m");
+	team_join(me, &t);
+	buf = (struct ipcshare_buf){ team_alloc(t.ctx, 4 * MIB), 4 * MIB };
+	set = team_share(&t, &buf, 1, 0);
+	for (int r = 0; r < 3; r++) {
+		int there = (int)two_nodes[r % 2]->os_index;
+
+		CHECK_STATUS(ipcshare_group_place(t.group, r, &place), 0);
+		CHECK_INT(place.numa, there);
+		check_node("shared memory", ipcshare_ptr(set, r, 0), 4 * MIB, there);
+	}
+	CHECK_STATUS(ipcshare_group_leaders(t.group, IPCSHARE_LEVEL_NUMA, leaders), 0);
+	CHECK(leaders[0] == 0 && leaders[1] == 1 && leaders[2] == 0, "leaders are %d, %d, %d", leaders[0],
+	      leaders[1], leaders[2]);
+	CHECK_STATUS(ipcshare_group_order(t.group, order), 0);
+	CHECK(order[0] == 0 && order[1] == 2 && order[2] == 1, "the order is %d, %d, %d", order[0], order[1],
+	      order[2]);
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	CHECK_STATUS(ipcshare_free(t.ctx, buf.ptr), 0);
+	team_leave(&t);
+}
+
+static void peers_find_memory_on_its_owners_node(void)
+{
+	int nodes = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE), n = 0;
+
+	for (int i = 0; i < nodes && n < 2; i++) {
+		hwloc_obj_t node = hwloc_get_obj_by_type(topology, HWLOC_OBJ_NUMANODE, (unsigned)i);
+
+		if (!hwloc_bitmap_iszero(node->cpuset))
+			two_nodes[n++] = node;
+	}
+	if (n < 2)
+		has_one_node("ranks on two NUMA nodes: this machine has one with cores");
+	else
+		test_ranks(3, runs_on_one_of_two_nodes, NULL);
 }
 
 static void both_see_the_same_machine(void)
@@ -131,4 +191,5 @@ static void both_see_the_same_machine(void)
 
 TEST_SUITE(hwloc, load, drop,
 	TEST(both_see_the_same_machine),
-	TEST(memory_is_on_the_node_of_the_rank_that_allocates_it));
+	TEST(memory_is_on_the_node_of_the_rank_that_allocates_it),
+	TEST(peers_find_memory_on_its_owners_node));

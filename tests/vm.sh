@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # vm.sh [--cached] PROGRAM [ARG ...] - run a program on this machine's libraries in a small virtual machine that has
-# an RDMA device, rxe0 (soft-RoCE), and Debian's kernel, which is fetched once into build/rdma-vm and not installed
+# an RDMA device, rxe0 (soft-RoCE), two packages, each a NUMA node with one core, and Debian's kernel, which is fetched
+# once into build/rdma-vm and not installed
 # --cached fetches nothing. Where it can't be done that is said, and skipped. The status is the program's.
 set -eu
 
@@ -15,7 +16,7 @@ provider=$(echo /usr/lib/"$arch"/libibverbs/librxe-rdmav*.so)
 
 skip()
 {
-	echo "skipped: rdma: $*"
+	echo "skipped: vm: $*"
 	exit 0
 }
 
@@ -110,7 +111,7 @@ quoted=$(for arg; do printf " '%s'" "$arg"; done)
 cat >"$tree/init" <<INIT
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
-export PATH=/usr/sbin:/bin HOME=/ TEST_RDMA=1 TEST_PATIENCE=${TEST_PATIENCE:-4}
+export PATH=/usr/sbin:/bin HOME=/ TEST_VM=1 TEST_PATIENCE=${TEST_PATIENCE:-4}
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 mkdir -p /tmp /dev/shm; mount -t tmpfs shm /dev/shm; ln -s /proc/self/fd /dev/fd
 for tty in 1 2; do stty -F /dev/ttyS\$tty raw -echo; done
@@ -139,7 +140,9 @@ cat "$vm/base.cpio" "$run/own.cpio" >"$run/initrd"
 accel=tcg,thread=multi cpu=max
 if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then accel=kvm cpu=host; fi
 # It makes its standard output non-blocking, so that is a pipe of its own. A panic ends it.
-timeout --kill-after=10 "${TIME_LIMIT:-300}" qemu-system-x86_64 -accel $accel -cpu $cpu -smp 2 -m 1024 \
+timeout --kill-after=10 "${TIME_LIMIT:-300}" qemu-system-x86_64 -accel $accel -cpu $cpu -smp 2,sockets=2 -m 1024 \
+	-object memory-backend-ram,size=512M,id=node0 -numa node,memdev=node0,cpus=0 \
+	-object memory-backend-ram,size=512M,id=node1 -numa node,memdev=node1,cpus=1 \
 	-nodefaults -no-user-config -no-reboot -display none -monitor none \
 	-serial "file:$run/console" -chardev stdio,id=out,signal=off -serial chardev:out \
 	-serial "file:$run/status" -kernel "$vm/linux" -initrd "$run/initrd" \
