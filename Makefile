@@ -256,7 +256,7 @@ memcheck: ## most unit tests under valgrind's memcheck
 MEMORY_SUITES := arena. blob. blocks. broker. broker_clients. broker_hostile. cache. coll_check. coll_direct. \
 	coll_view. free. group. group_death. group_faults. group_hostile. group_lies. invalidate. lacks. lazy. \
 	maps. memfd. mix. onesided. plan. pull. rdma. rdma_device. rdma_keys. rdma_keys_bad. rdma_record. \
-	rdma_revoke. recipe. resolve. set_model. share. share_bad. slab. update.
+	rdma_revoke. recipe. relay. resolve. set_model. share. share_bad. slab. update.
 THREAD_SUITES := arena_threads. blocks. cache. coll_check. coll_view. directory. free. group. group_faults. handle. \
 	index. invalidate. lazy. maps. mix.threads mix.so_do rdma. rdma_revoke. recipe. resolve. share. update.
 sanitize: ## chosen unit tests with ASan and UBSan, then with TSan
