@@ -66,7 +66,9 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
  * node, and by MPI between the nodes: so each byte goes once to a node, and not to each rank. That
  * pays from IPCSHARE_ACROSS bytes on, of what a rank has when the call is over; shorter calls are left
  * to MPI (IPCSHARE_MPI_SHORT), and so are those that there are none of for several nodes
- * (IPCSHARE_MPI_NODES). Of ranks that are set to different bytes the most count.
+ * (IPCSHARE_MPI_NODES). Of ranks that are set to different bytes the most count. Where count or
+ * datatype, which MPI wants to be equal, make the call short on some ranks alone, they wait for each
+ * other, as with MPI.
  * `ipcshare-bench across` finds what to set. Which ranks are where does not matter. What differs from
  * one node:
  *  - A reduction is that of each node in the order of its ranks, and what the nodes have is reduced
