@@ -40,12 +40,21 @@ cable()
 }
 cable 2>"$scratch/log" || skip "network namespaces can't be made here: $(tail -n 1 "$scratch/log")"
 
+# Each node has half of the cores, where they are there for us: else ranks of one node crowd those of the other unseen.
+cores=$(nproc)
+bound() # NODE
+{
+	bind="taskset -c $((($1 - 1) * (cores / 2)))-$(($1 * (cores / 2) - 1))"
+	[ "$cores" -lt 2 ] || ! $bind true 2>/dev/null || echo "$bind"
+}
+
 # Open MPI starts its daemon on the other node as if by rsh: agent HOST COMMAND ...
 cat >"$scratch/agent" <<END
 #!/bin/sh
 node=\${1##*.}
 shift
-exec ip netns exec $name-\$node unshare --uts sh -c "hostname node\$node; \$*"
+[ \$node = 1 ] && bound="$(bound 1)" || bound="$(bound 2)"
+exec \$bound ip netns exec $name-\$node unshare --uts sh -c "hostname node\$node; \$*"
 END
 chmod +x "$scratch/agent"
 
@@ -63,7 +72,7 @@ before=$(sent)
 [ $# -gt 0 ] || set -- 2 "$(realpath "$B")/run-mpi" coll_random nodes -nodes.a_group_has -nodes.one_rank_with
 ranks=$1
 shift
-ip netns exec $name-1 unshare --uts sh -c 'hostname node1
+$(bound 1) ip netns exec $name-1 unshare --uts sh -c 'hostname node1
 	exec timeout --verbose --kill-after=10 "${TIME_LIMIT:-300}" "$@"' sh \
 	"$(echo "${MPICC:-mpicc}" | sed 's/mpicc\([^/]*\)$/mpiexec\1/')" \
 	--mca plm rsh --mca plm_rsh_agent "$scratch/agent" --host "10.77.0.1:$ranks,10.77.0.2:$ranks" \

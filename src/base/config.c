@@ -66,7 +66,7 @@ static const struct ipcshare__setting settings[] = {
 	  0, UINT32_MAX, FIELD(coll_relay) },
 	{ "IPCSHARE_MPI", "1", "0, 1", "0 leaves the collectives of ipcshare_mpi.h to MPI itself", no_yes,
 	  0, 0, FIELD(mpi) },
-	{ "IPCSHARE_ACROSS", "4194304", "0 .. 4294967295",
+	{ "IPCSHARE_ACROSS", "16777216", "0 .. 4294967295",
 	  "bytes from which on those whose ranks are on several nodes use shared memory on each, and not MPI alone",
 	  NULL, 0, UINT32_MAX, FIELD(across) },
 	{ "IPCSHARE_FAKE_NODES", "", "2x4 for two nodes of four ranks, or 3+1; empty: no",

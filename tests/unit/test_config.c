@@ -40,7 +40,7 @@ static const struct {
 	{ "IPCSHARE_CROWD_DIRECT", "65536", { "1", "4294967295" }, { "", "0", "4294967296", "1M" } },
 	{ "IPCSHARE_COLL_RELAY", "4194304", { "0", "4294967295" }, { "", "-1", "4294967296", "4M" } },
 	{ "IPCSHARE_MPI", "1", { "0", "1" }, { "", "2", "no", "01" } },
-	{ "IPCSHARE_ACROSS", "4194304", { "0", "4294967295" }, { "", "-1", "4294967296", "4M" } },
+	{ "IPCSHARE_ACROSS", "16777216", { "0", "4294967295" }, { "", "-1", "4294967296", "4M" } },
 	{ "IPCSHARE_FAKE_NODES", "", { "", "2x4", "3+1" }, { DIR63 "8" } },
 	{ "IPCSHARE_ACL_LIB", "", { "", "libascendcl.so", PATH127 }, { PATH127 "8" } },
 	{ "IPCSHARE_ASCEND_ANY_SOC", "0", { "0", "1" }, { "", "2", "yes", "01" } },
