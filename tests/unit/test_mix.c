@@ -331,21 +331,19 @@ static void threads_mix(struct test_rank *me, void *arg)
 /* Rank 1 tells rank 0 here of memory that it then frees. */
 struct told {
 	struct ipcshare_packed packed; /* read while it is written: then it is malformed */
-	atomic_int forking;
+	atomic_int forking, mapped; /* by rank 0, once at least */
 };
 
 /* In this thread nothing of the library's is under way, but its broker is asked all the time. */
 static void forks_beside_its_broker(struct team *t, struct told *told)
 {
-	int mapped = 0;
-
-	for (int i = 0; i < 20 * ROUNDS || !mapped; i++) { /* what is told may be gone each time */
+	for (int i = 0; i < 20 * ROUNDS || !atomic_load(&told->mapped); i++) {
 		int status = 0;
 		pid_t child;
 		void *p;
 
 		if (!ipcshare_map(t->ctx, &told->packed, &p)) {
-			mapped++;
+			atomic_store(&told->mapped, 1);
 			REQUIRE_OK(ipcshare_unmap(t->ctx, p)); /* and it is kept, to be called back */
 		}
 		child = fork();
@@ -368,7 +366,9 @@ static void frees_what_it_tells(struct team *t, struct told *told, const struct 
 
 		REQUIRE_OK(ipcshare_allow(t->ctx, p, peer, 1, 0));
 		REQUIRE_OK(ipcshare_pack(t->ctx, p, BYTES, 0, &told->packed));
-		sched_yield();
+		do /* what is told may be gone each time; but not before one was mapped */
+			sched_yield();
+		while (!atomic_load(&told->mapped));
 		while ((err = ipcshare_free(t->ctx, p)) == IPCSHARE_ERR_BUSY)
 			sched_yield();
 		REQUIRE_INT(err, 0);
