@@ -26,8 +26,11 @@ bool ipcshare__relay_pays(const struct ipcshare__call *c, uint64_t most)
 	       most >= c->group->ctx->config.coll_relay / spared;
 }
 
+/* The wish for it may come from a rank that has no business to have it. */
 bool ipcshare__relay_can(const struct ipcshare__call *c)
 {
+	if (!all_want_it(c) || border_of(c)->level == IPCSHARE_LEVEL_NODE)
+		return false;
 	for (int r = 0; r < c->group->size; r++)
 		if (!ipcshare__offer_takes(c, r))
 			return false;

@@ -209,7 +209,49 @@ static void an_offer_to_pass_on_what_is_not_there_is_not_believed(void)
 		.filter = test_moved, .filter_arg = (void *)shapes[0].places }));
 }
 
+/* ---- Rank 0 wants a relay of what is for one rank alone ---- */
+
+static void want_relays(struct ipcshare_group *g, void *arg)
+{
+	(void)arg;
+	g->front.header.flags |= IPCSHARE__CALL_RELAYS;
+}
+
+static void one_wants_what_makes_no_sense(struct test_rank *me, void *arg)
+{
+	static const enum coll_which calls[] = { COLL_SCAN, COLL_EXSCAN, COLL_REDUCE, COLL_GATHER, COLL_ALLTOALL };
+	struct coll_arena arena = { .size = ARENA };
+	struct ipcshare_set *set;
+	struct team t;
+
+	(void)arg;
+	team_join(me, &t);
+	arena.base = team_alloc(t.ctx, ARENA);
+	set = team_share(&t, &(struct ipcshare_buf){ arena.base, ARENA }, 1, 0);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		struct rounds rounds = { .special = t.rank ? -1 : 1, .before_post = want_relays };
+		struct coll_case c = {
+			.group = t.group, .rank = t.rank, .nranks = t.nranks, .which = calls[i],
+			.type = IPCSHARE_UINT8, .op = IPCSHARE_SUM, .count = 256 << 10, .arena = &arena, .seed = i,
+		};
+
+		rounds_watch(&rounds);
+		coll_case_run(&c);
+		rounds_watch(NULL);
+	}
+	CHECK_STATUS(ipcshare_set_free(set), 0);
+	team_leave(&t);
+}
+
+static void what_is_for_one_rank_is_never_relayed(void)
+{
+	test_ranks_with((&(struct test_ranks){
+		.nranks = shapes[0].nranks, .fn = one_wants_what_makes_no_sense,
+		.filter = test_moved, .filter_arg = (void *)shapes[0].places }));
+}
+
 TEST_SUITE(relay, NULL, NULL,
 	TEST(blocks_for_all_cross_the_border_once_for_each_part),
 	TEST(a_rank_that_would_not_relay_does_what_it_can),
-	TEST(an_offer_to_pass_on_what_is_not_there_is_not_believed));
+	TEST(an_offer_to_pass_on_what_is_not_there_is_not_believed),
+	TEST(what_is_for_one_rank_is_never_relayed));
