@@ -20,7 +20,7 @@
 #include "progress.h"
 #include "report.h"
 
-#define LEAST ((size_t)64 << 10)	/* bytes that a rank has in the end */
+#define LEAST ((size_t)64 << 10)	/* bytes of the longest buffer of a rank */
 #define MOST ((size_t)16 << 20)
 #define SIZES 5			/* from the least to the most, four times as many each */
 #define NEVER UINT32_MAX
@@ -37,13 +37,15 @@ struct across {
 	double gains[SIZES];	/* logarithms, of all collectives together */
 };
 
-/* ---- The calls: @n floats are what a rank has in the end --------------------------------------- */
+/* ---- The calls: @n floats are the longest buffer of a rank ------------------------------------- */
+
+enum kept { ON_ROOT, ON_OTHERS, ON_ALL, A_BLOCK };	/* what comes of a call, and must be right */
 
 struct spanning {
 	const char *name;
 	int (*call)(struct across *a, enum way way, int n);
 	float (*expected)(const struct across *a, int n, int i);	/* of element @i */
-	int to_root;
+	enum kept kept;
 };
 
 static float sent(int rank, int i)
@@ -51,14 +53,19 @@ static float sent(int rank, int i)
 	return (float)((i * 3 + rank * 7) % 101);
 }
 
-static float sum_of_all(const struct across *a, int n, int i)
+static float sum_of(int ranks, int i)
 {
 	float sum = 0;
 
-	(void)n;
-	for (int r = 0; r < a->team.size; r++)
+	for (int r = 0; r < ranks; r++)
 		sum += sent(r, i);
 	return sum;
+}
+
+static float sum_of_all(const struct across *a, int n, int i)
+{
+	(void)n;
+	return sum_of(a->team.size, i);
 }
 
 static int bcast(struct across *a, enum way way, int n)
@@ -87,6 +94,28 @@ static int allreduce(struct across *a, enum way way, int n)
 								      MPI_COMM_WORLD);
 }
 
+static int reduce_scatter(struct across *a, enum way way, int n)
+{
+	return (way == OURS ? ipcshare_mpi_reduce_scatter_block : MPI_Reduce_scatter_block)(
+		a->send, a->recv, n / a->team.size, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+}
+
+static float own_sum(const struct across *a, int n, int i)
+{
+	return sum_of(a->team.size, n / a->team.size * a->team.rank + i);
+}
+
+static int scan(struct across *a, enum way way, int n)
+{
+	return (way == OURS ? ipcshare_mpi_scan : MPI_Scan)(a->send, a->recv, n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+}
+
+static float sum_up_to_own(const struct across *a, int n, int i)
+{
+	(void)n;
+	return sum_of(a->team.rank + 1, i);
+}
+
 static int allgather(struct across *a, enum way way, int n)
 {
 	const int block = n / a->team.size;
@@ -103,10 +132,12 @@ static float from_each(const struct across *a, int n, int i)
 }
 
 static const struct spanning spannings[] = {
-	{ "bcast", bcast, from_root, 0 },
-	{ "reduce", reduce, sum_of_all, 1 },
-	{ "allreduce", allreduce, sum_of_all, 0 },
-	{ "allgather", allgather, from_each, 0 },
+	{ "bcast", bcast, from_root, ON_OTHERS },
+	{ "reduce", reduce, sum_of_all, ON_ROOT },
+	{ "allreduce", allreduce, sum_of_all, ON_ALL },
+	{ "reduce_scatter", reduce_scatter, own_sum, A_BLOCK },
+	{ "scan", scan, sum_up_to_own, ON_ALL },
+	{ "allgather", allgather, from_each, ON_ALL },
 };
 #define NSPANNINGS (sizeof(spannings) / sizeof(spannings[0]))
 
@@ -115,12 +146,11 @@ static const struct spanning spannings[] = {
 /* 0, or -1 and @why. */
 static int check(const struct across *a, const struct spanning *s, enum way way, int n, char *why)
 {
-	const int rank = a->team.rank, block = n / a->team.size;
-	const int kept = s->call == allgather ? block * a->team.size : n;
+	const int len = s->kept == A_BLOCK ? n / a->team.size : n;
 
-	if (rank ? s->to_root : s->call == bcast)
+	if (a->team.rank ? s->kept == ON_ROOT : s->kept == ON_OTHERS)
 		return 0;
-	for (int i = 0; i < kept; i++) {
+	for (int i = 0; i < len; i++) {
 		const float expected = s->expected(a, n, i);
 
 		if (a->recv[i] == expected)
@@ -182,7 +212,7 @@ static void show(const struct across *a, const struct spanning *s, size_t size, 
 	char text[REPORT_TEXT];
 
 	progress_clear();
-	printf("  %-10s %10s", s->name, report_bytes(size, text));
+	printf("  %-14s %10s", s->name, report_bytes(size, text));
 	for (int way = 0; way < WAYS; way++) {
 		f.stage = way_names[way];
 		f.value = middle_of(a->seconds[way], (unsigned)a->rounds);
@@ -241,6 +271,14 @@ static void memory_close(struct across *a)
 		free(a->seconds[way]);
 }
 
+/* So many that all ranks have the same part of them. */
+static int floats_of(const struct across *a, size_t bytes)
+{
+	const int n = (int)(bytes / sizeof(float));
+
+	return n - n % a->team.size;
+}
+
 static int run_sizes(struct across *a, FILE *json)
 {
 	for (size_t k = 0; k < NSPANNINGS; k++)
@@ -249,7 +287,7 @@ static int run_sizes(struct across *a, FILE *json)
 			struct middle ratio;
 
 			progress_stage("across", spannings[k].name, WAYS * (a->rounds + 1));
-			if (measure_all(a, &spannings[k], (int)(size / sizeof(float))))
+			if (measure_all(a, &spannings[k], floats_of(a, size)))
 				return -1;
 			ratio = middle_of_ratios(a->seconds[BY_MPI], a->seconds[OURS], (unsigned)a->rounds);
 			a->gains[i] += log(ratio.median);
@@ -279,7 +317,7 @@ static int run_team(struct across *a, int no_progress, FILE *json)
 	if (a->team.rank == 0) {
 		printf("ipcshare-bench across %s: %d ranks on %d nodes\n"
 		       "time of a call on the slowest rank, median of %ju rounds; x is how often as fast as MPI's, "
-		       "+- the\nmiddle half of the rounds' ratios\n\n  %-10s %10s %10s %10s %6s %5s\n",
+		       "+- the\nmiddle half of the rounds' ratios\n\n  %-14s %10s %10s %10s %6s %5s\n",
 		       ipcshare_version(), a->team.size, a->team.nodes, (uintmax_t)a->rounds, "collective", "bytes",
 		       way_names[OURS], way_names[BY_MPI], "x", "+-");
 		if (!no_progress)

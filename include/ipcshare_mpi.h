@@ -62,19 +62,20 @@ IPCSHARE_API int ipcshare_mpi_group_rank(const struct ipcshare_group *group, int
  * Unlike MPI's, a reduction has the same bits on all ranks and in every run; it need not be those
  * of MPI.
  *
- * More than one node: barrier, bcast, allgather(v), reduce and allreduce go over the memory of each
- * node, and by MPI between the nodes: so each byte goes once to a node, and not to each rank. That
- * pays from IPCSHARE_ACROSS bytes on, of what a rank has when the call is over; shorter calls are left
- * to MPI (IPCSHARE_MPI_SHORT), and so are those that there are none of for several nodes
- * (IPCSHARE_MPI_NODES). Of ranks that are set to different bytes the most count. Where count or
- * datatype, which MPI wants to be equal, make the call short on some ranks alone, they wait for each
- * other, as with MPI.
- * `ipcshare-bench across` finds what to set. Which ranks are where does not matter. What differs from
- * one node:
+ * More than one node: barrier, bcast, allgather(v), reduce, allreduce, reduce_scatter(_block), scan and
+ * exscan go over the memory of each node, and by MPI between the nodes: so each byte goes once to a
+ * node, and not to each rank, and of a reduction only what comes of each node's ranks. That pays from
+ * IPCSHARE_ACROSS bytes on, of the longest buffer of a rank; shorter calls are left to MPI
+ * (IPCSHARE_MPI_SHORT). So are (IPCSHARE_MPI_NODES) gather(v), scatter(v) and alltoall(v), of which
+ * each byte is for one rank, and goes to its node once in any case; and scans of communicators in
+ * which the ranks of a node don't follow each other. Else it does not matter which ranks are where.
+ * `ipcshare-bench across` finds what to set. Of ranks that are set to different bytes the most count.
+ * Where count or datatype, which MPI wants to be equal, make the call short on some ranks alone, they
+ * wait for each other, as with MPI. What differs from one node:
  *  - A reduction is that of each node in the order of its ranks, and what the nodes have is reduced
  *    by MPI's own op, on one communicator in the order of nodes: its bits are as much the same on
  *    all ranks and in every run as those of MPI's allreduce. Of up to 88 bytes they always are the
- *    same on all ranks.
+ *    same on all ranks. A reduce_scatter is reduced by the library also between nodes, in their order.
  *  - What is wrong on one rank is an error on all ranks of all nodes, but what goes wrong once data
  *    moves (memory, MPI itself, a rank that dies) is one on all ranks of that node: others wait for
  *    it. MPI's own errors are ERR_BOOTSTRAP, with its text on all ranks of the node.
@@ -139,7 +140,7 @@ IPCSHARE_API int ipcshare_mpi_exscan(const void *send, void *recv, int count, MP
 	X(TYPE, "the type is none that the library reduces, or not with this op")                  \
 	X(OP, "the op is the program's own")                                                       \
 	X(INTER, "the communicator is an intercommunicator")                                       \
-	X(NODES, "the ranks are on several nodes, and the library has no such call for them")      \
+	X(NODES, "the ranks are on several nodes, and the library makes no such call there")       \
 	X(SHORT, "the ranks are on several nodes, and it moves less than IPCSHARE_ACROSS bytes")   \
 	X(NO_GROUP, "a rank of the communicator can't have a group: IPCSHARE_LOG=error says why")  \
 	X(OFF, "a rank has IPCSHARE_MPI=0, or MPI is being finalized")

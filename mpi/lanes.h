@@ -38,9 +38,8 @@ struct ipcshare__mpi_job {
 	MPI_Op mpi_op;
 	int root; /* of the communicator; 0 if there is none */
 	int status; /* what is wrong on this rank */
-	/* of an allgather */
-	const struct ipcshare__mpi_buffer *blocks;
-	char *passing; /* the pieces of a chunk of all nodes */
+	const struct ipcshare__mpi_rows *rows; /* NULL: what goes through the lanes is no blocks */
+	char *passing; /* what others' lanes have of a chunk */
 
 	/* How it is cut */
 	int lanes; /* that are used */

@@ -115,17 +115,24 @@ static struct ipcshare__mpi_nodes *nodes_new(MPI_Comm comm, struct ipcshare_grou
 	for (int i = 0; i < 3; i++)
 		n->requests[i] = MPI_REQUEST_NULL;
 	size = (size_t)n->size;
-	n->node_of = calloc(6 * size + 1, sizeof(int));
-	n->counts = calloc(2 * nlocal, sizeof(*n->counts));
-	n->slots[0] = malloc(2 * (size_t)IPCSHARE__MPI_SLOT);
+	n->node_of = calloc(8 * size + 1, sizeof(int));
+	n->counts = calloc(4 * nlocal, sizeof(*n->counts));
+	n->slot = size * IPCSHARE__MPI_SLOT_OF_RANK;
+	if (n->slot < IPCSHARE__MPI_SLOT)
+		n->slot = IPCSHARE__MPI_SLOT;
+	n->slots[0] = malloc(2 * n->slot);
 	if (n->node_of && n->counts && n->slots[0]) {
 		n->local_of = n->node_of + size;
 		n->members = n->local_of + size;
 		n->node_counts = n->members + size;
 		n->node_displs = n->node_counts + size;
-		n->first = n->node_displs + size;
+		n->brought_counts = n->node_displs + size;
+		n->brought_displs = n->brought_counts + size;
+		n->first = n->brought_displs + size;
 		n->displs = n->counts + nlocal;
-		n->slots[1] = n->slots[0] + IPCSHARE__MPI_SLOT;
+		n->piece_counts = n->displs + nlocal;
+		n->piece_displs = n->piece_counts + nlocal;
+		n->slots[1] = n->slots[0] + n->slot;
 		return n;
 	}
 	ipcshare__mpi_nodes_end(n);
@@ -155,6 +162,9 @@ static void number(struct ipcshare__mpi_nodes *n, const int *leaders)
 		n->lanes = at - begin < n->lanes ? at - begin : n->lanes;
 	}
 	n->first[n->count] = at;
+	n->in_order = true;
+	for (int r = 0; r < n->size; r++)
+		n->in_order &= n->members[r] == r;
 }
 
 /* The nodes by number, or not 0. */

@@ -8,13 +8,14 @@
 
 #include "call.h"
 
+struct ipcshare__mpi_rows;
+
 int ipcshare__mpi_span_barrier(struct ipcshare__mpi_call *c);
 /* @b: c->out of the root, c->in of others. */
 int ipcshare__mpi_span_bcast(struct ipcshare__mpi_call *c, const struct ipcshare__mpi_buffer *b,
 			     int root);
 /* The blocks of all ranks in c->in. */
 int ipcshare__mpi_span_allgather(struct ipcshare__mpi_call *c);
-
 /* What MPI is to reduce between the nodes. */
 struct ipcshare__mpi_reduction {
 	const void *send; /* IPCSHARE_IN_PLACE: it is in @recv */
@@ -28,5 +29,12 @@ int ipcshare__mpi_span_reduce(struct ipcshare__mpi_call *c, const struct ipcshar
 			      int root);
 int ipcshare__mpi_span_allreduce(struct ipcshare__mpi_call *c,
 				 const struct ipcshare__mpi_reduction *r);
+/* @rows: the lengths of all ranks' blocks, whose sum is r->count. */
+int ipcshare__mpi_span_reduce_scatter(struct ipcshare__mpi_call *c,
+				      const struct ipcshare__mpi_reduction *r,
+				      struct ipcshare__mpi_rows *rows);
+/* Of nodes that are in order. */
+int ipcshare__mpi_span_scan(struct ipcshare__mpi_call *c, const struct ipcshare__mpi_reduction *r,
+			    bool exclusive);
 
 #endif

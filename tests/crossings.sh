@@ -78,4 +78,5 @@ done
 check allreduce $((2 * len + word))
 check allgather $((ranks * len + word))
 check bcast $((len + word))
+check reduce_scatter $((len + word))
 exit $failed

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define N 1000
+#define RANKS 8 /* each gets such a part of a reduce_scatter */
 
 static int call(const char *which, int ours, MPI_Comm comm)
 {
@@ -25,6 +26,9 @@ static int call(const char *which, int ours, MPI_Comm comm)
 	if (!strcmp(which, "allgather"))
 		return ours ? ipcshare_mpi_allgather(mine, N, MPI_DOUBLE, all, N, MPI_DOUBLE, comm)
 			    : MPI_Allgather(mine, N, MPI_DOUBLE, all, N, MPI_DOUBLE, comm);
+	if (!strcmp(which, "reduce_scatter"))
+		return (ours ? ipcshare_mpi_reduce_scatter_block : MPI_Reduce_scatter_block)(
+			mine, all, N / RANKS, MPI_DOUBLE, MPI_SUM, comm);
 	fprintf(stderr, "there is no %s\n", which);
 	return 1;
 }

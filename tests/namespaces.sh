@@ -69,7 +69,7 @@ export OMPI_MCA_btl_vader_single_copy_mechanism=none
 export OMPI_MCA_oob_tcp_if_include=10.77.0.0/24 OMPI_MCA_btl_tcp_if_include=10.77.0.0/24
 before=$(sent)
 # What tests that IPCSHARE_FAKE_NODES is obeyed is about one node.
-[ $# -gt 0 ] || set -- 2 "$(realpath "$B")/run-mpi" coll_random nodes -nodes.a_group_has -nodes.one_rank_with
+[ $# -gt 0 ] || set -- 2 "$(realpath "$B")/run-mpi" coll_random span nodes -nodes.a_group_has -nodes.one_rank_with
 ranks=$1
 shift
 $(bound 1) ip netns exec $name-1 unshare --uts sh -c 'hostname node1

@@ -92,6 +92,22 @@ int MPI_Iallgatherv(const void *send, int send_count, MPI_Datatype send_type, vo
 		    request);
 }
 
+int MPI_Ialltoallv(const void *send, const int *send_counts, const int *send_displs, MPI_Datatype send_type,
+		   void *recv, const int *recv_counts, const int *recv_displs, MPI_Datatype recv_type,
+		   MPI_Comm comm, MPI_Request *request)
+{
+	return ends(FAULT_MPI_Ialltoallv,
+		    PMPI_Ialltoallv(send, send_counts, send_displs, send_type, recv, recv_counts,
+				    recv_displs, recv_type, comm, request),
+		    request);
+}
+
+int MPI_Iexscan(const void *send, void *recv, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+		MPI_Request *request)
+{
+	return ends(FAULT_MPI_Iexscan, PMPI_Iexscan(send, recv, count, type, op, comm, request), request);
+}
+
 int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *out)
 {
 	MPI_Comm made = MPI_COMM_NULL;

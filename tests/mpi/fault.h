@@ -23,7 +23,9 @@
 	X(MPI_Iallreduce)                                                                          \
 	X(MPI_Ibcast)                                                                              \
 	X(MPI_Ireduce)                                                                             \
-	X(MPI_Iallgatherv)
+	X(MPI_Iallgatherv)                                                                         \
+	X(MPI_Ialltoallv)                                                                          \
+	X(MPI_Iexscan)
 
 enum fault_call {
 #define FAULT_ENUM(name) FAULT_##name,

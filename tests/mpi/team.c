@@ -30,6 +30,11 @@ int team_size(void)
 	return size;
 }
 
+int team_is_last(void)
+{
+	return team_rank() == team_size() - 1;
+}
+
 struct ipcshare_options team_options(void)
 {
 	struct ipcshare_options options = IPCSHARE_OPTIONS_INIT;

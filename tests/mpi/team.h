@@ -7,6 +7,7 @@
 
 int team_rank(void); /* in MPI_COMM_WORLD */
 int team_size(void);
+int team_is_last(void);
 
 /* On backends with devices, each rank has the device of its number. */
 struct ipcshare_options team_options(void);

@@ -23,11 +23,6 @@ static void comm_end(void)
 	MPI_Comm_free(&comm);
 }
 
-static int is_last(void)
-{
-	return team_rank() == team_size() - 1;
-}
-
 static uint64_t fallbacks(enum ipcshare_mpi_reason why)
 {
 	struct ipcshare_mpi_counters now = { .size = sizeof(now) };
@@ -82,8 +77,8 @@ static void what_one_gives_as_a_column_others_take_as_a_row(void)
 
 static void unsigned_numbers_are_no_negative_ones(void)
 {
-	unsigned mine = is_last() ? 0x80000001u : 5, most = 0, least = 0;
-	unsigned char small = is_last() ? 200 : 5, large = 0;
+	unsigned mine = team_is_last() ? 0x80000001u : 5, most = 0, least = 0;
+	unsigned char small = team_is_last() ? 200 : 5, large = 0;
 
 	ipcshare_mpi_allreduce(&mine, &most, 1, MPI_UNSIGNED, MPI_MAX, comm);
 	ipcshare_mpi_allreduce(&mine, &least, 1, MPI_UNSIGNED, MPI_MIN, comm);
@@ -205,7 +200,7 @@ static void a_rank_that_can_have_no_group_leaves_its_communicator_to_mpi_on_all(
 	getrlimit(RLIMIT_NOFILE, &limit);
 	none = limit;
 	none.rlim_cur = 0;
-	if (is_last())
+	if (team_is_last())
 		setrlimit(RLIMIT_NOFILE, &none);
 	CHECK_INT(ipcshare_mpi_allreduce(&one, &sum, 1, MPI_INT, MPI_SUM, poor), MPI_SUCCESS);
 	setrlimit(RLIMIT_NOFILE, &limit);
@@ -249,10 +244,10 @@ static void failed(int code, int status)
 
 static void a_wrong_argument_on_one_rank_is_an_error_on_all(void)
 {
-	int n = is_last() ? -1 : 1, one[64] = { 1 }, all[64], counts[64], displs[64] = { 0 };
-	MPI_Datatype type = is_last() ? MPI_DATATYPE_NULL : MPI_INT;
-	MPI_Op op = is_last() ? MPI_OP_NULL : MPI_SUM;
-	void *in_place = is_last() ? MPI_IN_PLACE : all;
+	int n = team_is_last() ? -1 : 1, one[64] = { 1 }, all[64], counts[64], displs[64] = { 0 };
+	MPI_Datatype type = team_is_last() ? MPI_DATATYPE_NULL : MPI_INT;
+	MPI_Op op = team_is_last() ? MPI_OP_NULL : MPI_SUM;
+	void *in_place = team_is_last() ? MPI_IN_PLACE : all;
 	int size = team_size();
 
 	for (int r = 0; r < size; r++)
@@ -286,10 +281,10 @@ static void a_wrong_argument_on_one_rank_is_an_error_on_all(void)
 /* Else the rank's own part would be written past the end of what it wants. */
 static void a_rank_that_gives_itself_more_than_it_wants_fails_all(void)
 {
-	int mine[2] = { 1, 2 }, all[64], n = is_last() ? 2 : 1;
+	int mine[2] = { 1, 2 }, all[64], n = team_is_last() ? 2 : 1;
 
 	failed(ipcshare_mpi_allgather(mine, n, MPI_INT, all, 1, MPI_INT, comm),
-	       is_last() ? IPCSHARE_ERR_MISMATCH : IPCSHARE_ERR_INVALID);
+	       team_is_last() ? IPCSHARE_ERR_MISMATCH : IPCSHARE_ERR_INVALID);
 }
 
 static void memory_that_lacks_for_packing_on_one_rank_fails_all(void)
@@ -308,12 +303,12 @@ static void memory_that_lacks_for_packing_on_one_rank_fails_all(void)
 	getrlimit(RLIMIT_AS, &limit);
 	little = limit;
 	little.rlim_cur = 1 << 20;
-	if (is_last())
+	if (team_is_last())
 		setrlimit(RLIMIT_AS, &little);
 	int code = ipcshare_mpi_bcast(mine, (int)n, gaps, 0, comm);
 
 	setrlimit(RLIMIT_AS, &limit);
-	failed(code, is_last() ? IPCSHARE_ERR_NO_MEMORY : IPCSHARE_ERR_INVALID);
+	failed(code, team_is_last() ? IPCSHARE_ERR_NO_MEMORY : IPCSHARE_ERR_INVALID);
 	MPI_Type_free(&gaps);
 	free(mine);
 #endif
@@ -441,9 +436,9 @@ static void a_group_that_does_not_fit_is_refused_on_all(void)
 	CHECK_FAILS(ipcshare_mpi_group_attach(group, MPI_COMM_NULL), IPCSHARE_ERR_INVALID);
 	if (team_size() > 1) {
 		CHECK_FAILS(ipcshare_mpi_group_attach(alone, comm), IPCSHARE_ERR_INVALID);
-		CHECK_FAILS(ipcshare_mpi_group_attach(is_last() ? alone : group, comm),
+		CHECK_FAILS(ipcshare_mpi_group_attach(team_is_last() ? alone : group, comm),
 			    IPCSHARE_ERR_INVALID);
-		CHECK_FAILS(ipcshare_mpi_group_attach(is_last() ? NULL : group, comm),
+		CHECK_FAILS(ipcshare_mpi_group_attach(team_is_last() ? NULL : group, comm),
 			    IPCSHARE_ERR_MISMATCH);
 	}
 	works(comm); /* as before */
