@@ -253,7 +253,7 @@ memcheck: ## most unit tests under valgrind's memcheck
 	tests/memcheck.sh
 
 # What threads, children and other processes can upset most; `make test SAN=...` is the whole.
-MEMORY_SUITES := arena. blob. blocks. broker. broker_clients. broker_hostile. cache. coll_check. coll_direct. \
+MEMORY_SUITES := arena. blob. blocks. broker. broker_clients. broker_hostile. cache. chain. coll_check. coll_direct. \
 	coll_view. free. group. group_death. group_faults. group_hostile. group_lies. invalidate. lacks. lazy. \
 	maps. memfd. mix. onesided. plan. pull. rdma. rdma_device. rdma_keys. rdma_keys_bad. rdma_record. \
 	rdma_revoke. recipe. relay. resolve. set_model. share. share_bad. slab. update.

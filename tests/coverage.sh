@@ -21,6 +21,7 @@ for ranks in 2 4; do
 done
 step "mpi on ascend: 4 ranks" env IPCSHARE_BACKEND=ascend IPCSHARE_ACL_LIB="$TEST_EMU" \
 	ASCENDCL_EMU_JOB="coverage-$$" tests/support/mpirun.sh 4 "$B/run-mpi"
+step "topo: the ranks of a job, shown by ipcshare-info" tests/topo.sh
 summary || echo "... so lines may be missing below: make test says whether these fail there too"
 
 # gcov's text has "COUNT:LINE:TEXT", or "-" and "#####" for no code and never. One source is in several

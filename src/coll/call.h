@@ -51,6 +51,7 @@ struct ipcshare__call {
 	bool is_long; /* some rank does not take the short way; on streams, some rank writes over what others
 		       * read, and in the end: some rank could not keep the order */
 	bool relays; /* some rank finds it worth a round to spare the border (relay.h) */
+	bool chains; /* and it is reduced part by part (chain.h) */
 	/* as said, and as heard of those that have bytes (offer.h) */
 	bool offers, some_offer, all_offer;
 	struct ipcshare__offers *offered; /* offer.h; NULL: nothing is held */

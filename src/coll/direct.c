@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/point.h"
+#include "coll/chain.h"
 #include "coll/offer.h"
 #include "coll/relay.h"
 #include "coll/thresholds.h"
@@ -204,6 +205,8 @@ static bool map_parts(struct ipcshare__call *c)
 
 	c->offered->ranks[me].from = ipcshare__layout_at(&c->out, me);
 	c->offered->ranks[me].to = ipcshare__layout_len(&c->in, me) ? c->in.base : NULL;
+	if (c->chains)
+		return ipcshare__chain_map(c);
 	for (int r = 0; r < c->group->size && ok; r++)
 		if (r != me)
 			ok = !ipcshare__offer_from(c, r, len) &&
@@ -288,6 +291,10 @@ static int after_maps(struct ipcshare__call *c)
 		return err;
 	if (failed)
 		return c->otherwise(c);
+	if (c->chains) {
+		c->otherwise = to_end;
+		return ipcshare__chain(c);
+	}
 	fold_part(c);
 	IPCSHARE__POINT("direct.folded");
 	c->next = pass_on;
@@ -326,6 +333,7 @@ int ipcshare__direct(struct ipcshare__call *c, ipcshare__step *otherwise)
 	if (!all_take(c))
 		return otherwise(c);
 	c->relays &= ipcshare__relay_can(c);
+	c->chains = ipcshare__chain_can(c);
 	c->otherwise = otherwise;
 	c->next = c->fold.op ? after_maps : after_copies;
 	ipcshare__call_say(c, !try(c));

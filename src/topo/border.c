@@ -30,6 +30,7 @@ int ipcshare__border_make(const struct ipcshare__levels *l, struct ipcshare__bor
 		b.mates[leaders[i]]++; /* first of the leaders alone */
 	}
 	for (int r = 0; r < l->nranks; r++) {
+		b.parts += leaders[r] == r;
 		b.mates[r] = b.mates[leaders[r]];
 		b.most = b.mates[r] > b.most ? b.mates[r] : b.most;
 	}
@@ -41,6 +42,37 @@ void ipcshare__border_clear(struct ipcshare__border *b)
 {
 	free(b->at);
 	*b = (struct ipcshare__border){ .levels = NULL };
+}
+
+/* The leader of a part is its first rank. */
+bool ipcshare__border_in_order(const struct ipcshare__border *b)
+{
+	const int *leaders = b->levels->leaders[b->level];
+
+	for (int r = 1; r < b->levels->nranks; r++)
+		if (leaders[r] < leaders[r - 1])
+			return false;
+	return true;
+}
+
+int ipcshare__border_part(const struct ipcshare__border *b, int rank)
+{
+	const int *leaders = b->levels->leaders[b->level];
+	int part = 0;
+
+	for (int r = 0; r < leaders[rank]; r++)
+		part += leaders[r] == r;
+	return part;
+}
+
+int ipcshare__border_leader(const struct ipcshare__border *b, int part)
+{
+	const int *leaders = b->levels->leaders[b->level];
+	int rank = 0;
+
+	while (leaders[rank] != rank || part--)
+		rank++;
+	return rank;
 }
 
 /* A part stands in a row, led by its leader. */

@@ -14,6 +14,7 @@ struct ipcshare__border {
 	const struct ipcshare__levels *levels;
 	enum ipcshare_level
 		level; /* of the parts that it divides; IPCSHARE_LEVEL_NODE: there is none */
+	int parts; /* numbered by their first ranks */
 	int most; /* ranks of the largest part */
 	int *at, *mates; /* by rank: its place in the order; how many are in its part, with it */
 };
@@ -29,6 +30,12 @@ static inline bool ipcshare__border_divides(const struct ipcshare__border *b, in
 
 	return leaders[rank] != leaders[other];
 }
+
+/* Does each part have ranks that follow each other? */
+bool ipcshare__border_in_order(const struct ipcshare__border *border);
+/* The part of a rank; and the first rank of a part. */
+int ipcshare__border_part(const struct ipcshare__border *border, int rank);
+int ipcshare__border_leader(const struct ipcshare__border *border, int part);
 
 /* The place of a rank among those of its part, from 0; and which rank of its part has place @n. */
 int ipcshare__border_number(const struct ipcshare__border *border, int rank);

@@ -71,5 +71,50 @@ static void what_comes_from_behind_it_is_carried_evenly(void)
 	}
 }
 
+static void parts_are_numbered_by_their_first_ranks(void)
+{
+	static const int parts[] = { 1, 1, 2, 2, 4 }, in_order[] = { 1, 1, 0, 0, 0 };
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		const struct shape *s = &shapes[i];
+		struct ipcshare__border b;
+		struct ipcshare__levels l;
+		int next = 0;
+
+		REQUIRE_OK(ipcshare__levels_make(s->places, s->nranks, &l));
+		REQUIRE_OK(ipcshare__border_make(&l, &b));
+		CHECK_INT(b.parts, parts[i]);
+		CHECK_INT(ipcshare__border_in_order(&b), in_order[i]);
+		for (int r = 0; r < s->nranks; r++) {
+			int part = ipcshare__border_part(&b, r), leader = ipcshare__border_leader(&b, part);
+
+			CHECK(part <= next && leader <= r && !ipcshare__border_divides(&b, r, leader), "rank %d: part %d of %d",
+			      r, part, leader);
+			next += part == next && leader == r;
+		}
+		CHECK_INT(next, b.parts);
+		ipcshare__border_clear(&b);
+		ipcshare__levels_clear(&l);
+	}
+}
+
+static void a_rank_that_comes_back_breaks_the_order(void)
+{
+	static const struct ipcshare__wire_place in_order[] = { ON(4, 0), ON(4, 1), ON(2, 2), ON(2, 2), ON(3, 0) },
+						 back[] = { ON(4, 0), ON(2, 1), ON(2, 2), ON(4, 2), ON(3, 0) };
+	struct ipcshare__border b;
+	struct ipcshare__levels l;
+
+	for (int i = 0; i < 2; i++) {
+		REQUIRE_OK(ipcshare__levels_make(i ? back : in_order, 5, &l));
+		REQUIRE_OK(ipcshare__border_make(&l, &b));
+		CHECK_INT(ipcshare__border_in_order(&b), !i);
+		ipcshare__border_clear(&b);
+		ipcshare__levels_clear(&l);
+	}
+}
+
 TEST_SUITE(border, NULL, NULL,
-	TEST(what_comes_from_behind_it_is_carried_evenly));
+	TEST(what_comes_from_behind_it_is_carried_evenly),
+	TEST(parts_are_numbered_by_their_first_ranks),
+	TEST(a_rank_that_comes_back_breaks_the_order));
