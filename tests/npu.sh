@@ -52,6 +52,8 @@ tests()
 	ranks=$((devices < 4 ? devices : 4))
 	step "contract: what every backend promises" $limit "$B/run-contract"
 	step "mpi: $ranks ranks, a device each" tests/support/mpirun.sh $ranks "$B/run-mpi"
+	step "topo: where the ranks are, and how fast they reach each other" \
+		tests/support/mpirun.sh $ranks "$B/ipcshare-info" --topo --matrix
 	if [ "$devices" -gt 1 ]; then
 		step "pairs: who reaches whom" \
 			tests/support/mpirun.sh $ranks "$B/ipcshare-bench" pairs

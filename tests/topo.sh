@@ -21,10 +21,29 @@ run()
 	ranks=$1
 	shift
 	status=0
-	MPICC=mpicc.$launcher tests/support/mpirun.sh "$ranks" $wrapper "$B/ipcshare-info" --topo "$@" \
-		>"$scratch/out" 2>&1 || status=$?
+	start "$ranks" $wrapper "$B/ipcshare-info" --topo "$@" >"$scratch/out" 2>&1 || status=$?
 }
 wrapper=
+
+# start RANKS PROGRAM ARG ...
+start()
+{
+	if [ $launcher = slurm ]; then
+		ranks=$1
+		shift
+		timeout 120 srun --quiet --overcommit --nodes 1 --ntasks "$ranks" "$@"
+	else
+		MPICC=mpicc.$launcher tests/support/mpirun.sh "$@"
+	fi
+}
+
+is_here()
+{
+	case $launcher in
+	slurm) command -v srun >/dev/null && start 4 true >"$scratch/out" 2>&1 ;;
+	*) command -v "mpiexec.$launcher" >/dev/null ;;
+	esac
+}
 
 # on_npus RANKS LINKS ARG ...: the same with an emulated 910C each, on a machine that hwloc has recorded
 on_npus()
@@ -127,9 +146,9 @@ what_a_rank_lacks_is_said()
 	wants 0 '^Ranks$'
 }
 
-for launcher in openmpi mpich; do
-	if ! command -v "mpiexec.$launcher" >/dev/null; then
-		echo "skipped: ranks of $launcher: there is no mpiexec.$launcher"
+for launcher in openmpi mpich slurm; do
+	if ! is_here; then
+		echo "skipped: ranks of $launcher: it starts none here"
 		continue
 	fi
 	ranks_are_shown_once

@@ -14,7 +14,7 @@
 
 /*
  * Of the outermost launcher last: a job of Slurm may have started that of an MPI. Source: mpirun(1) of Open
- * MPI; what MPICH's hydra 4.0 and Open MPI 4.1 set; srun(1).
+ * MPI; what MPICH's hydra 4.0, Open MPI 4.1 and Slurm 22.05 set; srun(1).
  */
 static const struct variables {
 	const char *rank, *size;

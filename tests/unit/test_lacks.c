@@ -366,6 +366,7 @@ static rlim_t so_many_descriptors(int round)
 	return (rlim_t)fd;
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which need more than a test can count */
 static rlim_t so_much_space(int round)
 {
 	unsigned long pages = 0;
@@ -375,6 +376,7 @@ static rlim_t so_much_space(int round)
 	fclose(f);
 	return pages * (rlim_t)sysconf(_SC_PAGESIZE) + (rlim_t)round * (128 << 10);
 }
+#endif
 
 /* Round by round a little more, until all is well. */
 static void lives_with_a_little(struct test_rank *me, void *arg)
