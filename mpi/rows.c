@@ -55,18 +55,6 @@ void ipcshare__mpi_row_copy(const job *j, int node, size_t from, size_t len, cha
 	}
 }
 
-void ipcshare__mpi_row_places(const job *j)
-{
-	const struct ipcshare__mpi_nodes *on = j->on;
-
-	for (int l = 0; l < on->nlocal && !j->status; l++) {
-		int rank = on->members[on->first[on->mine] + l];
-
-		on->counts[l] = ipcshare__mpi_block_len(j->rows, rank);
-		on->displs[l] = ipcshare__mpi_block_at(j->rows, rank);
-	}
-}
-
 void ipcshare__mpi_lane_pieces(const job *j, size_t chunk)
 {
 	const struct ipcshare__mpi_nodes *on = j->on;

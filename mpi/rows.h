@@ -42,8 +42,6 @@ static inline char *ipcshare__mpi_brought(const struct ipcshare__mpi_job *job, s
 	return ipcshare__mpi_slot(job, chunk) + (size_t)given * job->piece * job->size;
 }
 
-/* The blocks of this node's ranks, by local rank, in job->on->counts and displs. */
-void ipcshare__mpi_row_places(const struct ipcshare__mpi_job *job);
 /* The pieces of all nodes for this rank's lane, side by side, in job->on->node_counts and node_displs. */
 void ipcshare__mpi_lane_pieces(const struct ipcshare__mpi_job *job, size_t chunk);
 

@@ -13,6 +13,19 @@ static int own_pieces(const job *j)
 	return j->on->node_counts[j->on->mine];
 }
 
+/* The blocks of this node's ranks, by local rank, in counts and displs. */
+static void own_places(const job *j)
+{
+	const struct ipcshare__mpi_nodes *on = j->on;
+
+	for (int l = 0; l < on->nlocal && !j->status; l++) {
+		int rank = on->members[on->first[on->mine] + l];
+
+		on->counts[l] = ipcshare__mpi_block_len(j->rows, rank);
+		on->displs[l] = ipcshare__mpi_block_at(j->rows, rank);
+	}
+}
+
 /* First the node's own blocks go to their places on all its ranks: so each lane has what it gives. */
 static int allgather_in(job *j, size_t chunk)
 {
@@ -21,7 +34,7 @@ static int allgather_in(job *j, size_t chunk)
 	int err;
 
 	if (!chunk) {
-		ipcshare__mpi_row_places(j);
+		own_places(j);
 		err = ipcshare_allgatherv(j->group, j->send, j->recv, on->counts, on->displs,
 					  j->type);
 		if (err)

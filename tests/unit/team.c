@@ -35,6 +35,19 @@ struct ipcshare_counters team_counters(struct ipcshare_ctx *ctx)
 	return c;
 }
 
+uint64_t team_far_bytes(struct test_rank *me, const struct team *t)
+{
+	uint64_t mine = team_counters(t->ctx).far_bytes, all[TEST_RANKS_MAX], sum = 0;
+	size_t lens[TEST_RANKS_MAX];
+
+	for (int r = 0; r < t->nranks; r++)
+		lens[r] = sizeof(mine);
+	test_rank_gatherv(me, 0, &mine, all, lens);
+	for (int r = 0; r < t->nranks; r++)
+		sum += all[r];
+	return sum;
+}
+
 uint64_t team_calls_of(struct ipcshare_ctx *ctx, enum ipcshare_call call)
 {
 	return team_counters(ctx).calls[call];

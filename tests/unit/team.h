@@ -22,6 +22,9 @@ struct team {
 	int rank, nranks;
 };
 
+/* What has gone over the slowest border, of all ranks; all call it. */
+uint64_t team_far_bytes(struct test_rank *me, const struct team *t);
+
 void team_join(struct test_rank *me, struct team *t);
 /* With a deadline of @timeout_ms for every wait. */
 void team_join_for(struct test_rank *me, unsigned timeout_ms, struct team *t);

@@ -32,19 +32,6 @@ static const struct shape {
 	{ "one alone between", 5, 2, 4, { AT(0), AT(0), AT(1), AT(0), AT(0) }, 0, 2, 0 },
 };
 
-static uint64_t far_bytes(struct test_rank *me, struct team *t)
-{
-	uint64_t mine = team_counters(t->ctx).far_bytes, all[MOST], sum = 0;
-	size_t lens[MOST];
-
-	for (int r = 0; r < t->nranks; r++)
-		lens[r] = sizeof(mine);
-	test_rank_gatherv(me, 0, &mine, all, lens);
-	for (int r = 0; r < t->nranks; r++)
-		sum += all[r];
-	return sum;
-}
-
 static int chain_rounds(const struct shape *s, size_t len)
 {
 	size_t chunk = (len / 8 + 127) / 128 * 128, least = (size_t)s->most * LEAST_PIECE, most = 32 * least;
@@ -64,14 +51,14 @@ static void reduces(struct test_rank *me, struct team *t, struct coll_arena *are
 	};
 	int is_exact = type < IPCSHARE_FP16, chains = is_exact || s->is_ordered;
 	int crossed = is_exact ? s->integers : s->floats;
-	uint64_t before = far_bytes(me, t), more;
+	uint64_t before = team_far_bytes(me, t), more;
 	struct rounds rounds = { .special = -1 };
 
 	len = c.count * ipcshare_type_size(type);
 	rounds_watch(&rounds);
 	coll_case_run(&c);
 	rounds_watch(NULL);
-	more = far_bytes(me, t) - before;
+	more = team_far_bytes(me, t) - before;
 	CHECK(rounds.posted == (chains ? chain_rounds(s, len) : RELAYED_ROUNDS), "%s, %s, %zu bytes: %d rounds",
 	      s->name, ipcshare_type_name(type), len, rounds.posted);
 	CHECK(!crossed || more == (uint64_t)crossed * len, "%s, %s: %g times %zu bytes crossed", s->name,

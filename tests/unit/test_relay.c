@@ -45,19 +45,6 @@ static int is_divided(const struct shape *s)
 	return s->bcast[1] > 0;
 }
 
-static uint64_t far_bytes(struct test_rank *me, struct team *t)
-{
-	uint64_t mine = team_counters(t->ctx).far_bytes, all[MOST], sum = 0;
-	size_t lens[MOST];
-
-	for (int r = 0; r < t->nranks; r++)
-		lens[r] = sizeof(mine);
-	test_rank_gatherv(me, 0, &mine, all, lens);
-	for (int r = 0; r < t->nranks; r++)
-		sum += all[r];
-	return sum;
-}
-
 struct run {
 	struct test_rank *me;
 	struct team *t;
@@ -76,13 +63,13 @@ static void makes_call(const struct run *run, enum coll_which which, size_t coun
 	};
 	int expected = (which == COLL_ALLREDUCE ? REDUCED_ROUNDS : ROUNDS) +
 		       (run->relayed && is_divided(run->shape));
-	uint64_t before = far_bytes(run->me, run->t), more;
+	uint64_t before = team_far_bytes(run->me, run->t), more;
 	struct rounds rounds = { .special = -1 };
 
 	rounds_watch(&rounds);
 	coll_case_run(&c);
 	rounds_watch(NULL);
-	more = far_bytes(run->me, run->t) - before;
+	more = team_far_bytes(run->me, run->t) - before;
 	CHECK(rounds.posted == expected, "%s, collective %d: %d rounds", run->shape->name, which, rounds.posted);
 	count *= sizeof(float);
 	CHECK(!crossed || more == (uint64_t)crossed * count, "%s, collective %d: %g times %zu bytes crossed",
