@@ -111,18 +111,18 @@ static size_t piece_of(const struct ipcshare__call *c, int ago, int rank, size_t
 static void fold_at(const struct ipcshare__call *c, int part, size_t at, size_t n)
 {
 	const struct ipcshare__reach *ranks = c->offered->ranks;
-	char *acc = ranks[holder(c, part)].to + at;
-	const char *x = part ? ranks[holder(c, part - 1)].to + at : NULL;
+	int leader = holder(c, part);
+	char *acc = ranks[leader].to + at;
+	const char *x = (part ? ranks[holder(c, part - 1)].to : ranks[leader].from) + at;
 
-	for (int r = 0; r < c->group->size; r++) {
-		if (ipcshare__border_divides(border_of(c), c->group->rank, r))
+	for (int r = part ? leader : leader + 1; r < c->group->size; r++) {
+		if (ipcshare__border_divides(border_of(c), leader, r))
 			continue;
-		if (x)
-			ipcshare__fold(&c->fold, acc, x, ranks[r].from + at, n / c->size);
-		else if (ranks[r].from + at != acc)
-			memcpy(acc, ranks[r].from + at, n);
+		ipcshare__fold(&c->fold, acc, x, ranks[r].from + at, n / c->size);
 		x = acc;
 	}
+	if (x != acc) /* one alone */
+		memcpy(acc, x, n);
 	for (int r = 0; is_last(c) && r < c->group->size; r++)
 		if (!ipcshare__border_divides(border_of(c), c->group->rank, r) &&
 		    ranks[r].to + at != acc)
