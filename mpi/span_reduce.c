@@ -194,14 +194,18 @@ static int scan_out(job *j, size_t chunk)
 int ipcshare__mpi_span_scan(struct ipcshare__mpi_call *c, const reduction *r, bool exclusive)
 {
 	static const course course = { scan_in, scan_start, scan_out, "MPI_Iexscan" };
+	bool takes = !exclusive || c->on->rank > 0;
 	struct ipcshare__mpi_word word;
 	job j;
 	int err;
 
-	ipcshare__mpi_check_place(c, r->recv, r->count);
+	ipcshare__mpi_check_place(c, takes || r->send == IPCSHARE_IN_PLACE ? r->recv : r->send,
+				  r->count);
 	j = ipcshare__mpi_job_of(c, &course,
 				 exclusive ? IPCSHARE__COLL_EXSCAN : IPCSHARE__COLL_SCAN);
 	reduces(&j, r, true);
+	if (!takes) /* what it has for that means nothing, and nothing is written there */
+		j.recv = (char *)j.send;
 	ipcshare__mpi_flat_cut(&j);
 	if (j.chunks) {
 		j.passing = malloc(j.piece * (size_t)j.lanes * j.size);

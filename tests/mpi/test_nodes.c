@@ -276,7 +276,9 @@ static void a_wrong_argument_on_one_rank_is_an_error_on_all_of_all_nodes(void)
 	spanned_failed(ipcshare_mpi_scan(none, all, 1, MPI_INT, MPI_SUM, spanned_comm), IPCSHARE_ERR_INVALID);
 	spanned_failed(ipcshare_mpi_exscan(one, all, many, MPI_INT, MPI_SUM, spanned_comm), IPCSHARE_ERR_INVALID);
 	spanned_failed(ipcshare_mpi_exscan(one, all, 1, MPI_INT, op, spanned_comm), IPCSHARE_ERR_INVALID);
-	spanned_failed(ipcshare_mpi_exscan(one, in_place, 1, MPI_INT, MPI_SUM, spanned_comm), IPCSHARE_ERR_INVALID);
+	spanned_failed(ipcshare_mpi_exscan(none, all, 1, MPI_INT, MPI_SUM, spanned_comm), IPCSHARE_ERR_INVALID);
+	if (size > 1) /* else nothing comes there */
+		spanned_failed(ipcshare_mpi_exscan(one, in_place, 1, MPI_INT, MPI_SUM, spanned_comm), IPCSHARE_ERR_INVALID);
 	spanned_failed(ipcshare_mpi_reduce(one, all, n, MPI_INT, MPI_SUM, 0, spanned_comm), IPCSHARE_ERR_INVALID);
 	spanned_failed(ipcshare_mpi_reduce(one, all, 1, MPI_INT, MPI_SUM, size, spanned_comm), IPCSHARE_ERR_INVALID);
 	if (size > 1) /* else it is the root, where that is right */

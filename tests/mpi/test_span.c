@@ -108,6 +108,11 @@ static void long_scans_go_in_many_chunks(void)
 		check_sum(me, 0, n);
 	else
 		CHECK_BYTES(all, 0x55, n * sizeof(long));
+	CHECK_INT(ipcshare_mpi_exscan(mine, me ? all : NULL, n, MPI_LONG, MPI_SUM, spanned_comm), MPI_SUCCESS);
+	memcpy(all, mine, n * sizeof(long));
+	CHECK_INT(ipcshare_mpi_exscan(MPI_IN_PLACE, all, n, MPI_LONG, MPI_SUM, spanned_comm), MPI_SUCCESS);
+	if (me)
+		check_sum(me, 0, n);
 }
 
 /* Communicators whose ranks are not in the order of the nodes. */
