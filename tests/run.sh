@@ -29,7 +29,7 @@ for nodes in 2x2 4x1 3+1; do
 	step "mpi: 4 ranks on nodes of $nodes" env IPCSHARE_ACROSS=0 IPCSHARE_FAKE_NODES=$nodes \
 		tests/support/mpirun.sh 4 "$B/run-mpi" coll_random span nodes
 done
-step "mpi: 8 ranks on nodes of 3+5" env IPCSHARE_ACROSS=0 IPCSHARE_FAKE_NODES=3+5 \
+step "mpi: 8 ranks on nodes of 3+5, whose lengths are checked" env IPCSHARE_CHECK=1 IPCSHARE_ACROSS=0 IPCSHARE_FAKE_NODES=3+5 \
 	tests/support/mpirun.sh 8 "$B/run-mpi" coll_random span nodes
 step "namespaces: two nodes with a network between them, if root" tests/namespaces.sh
 step "crossings: between nodes go fewer bytes than by MPI alone, as Open MPI counts them" tests/crossings.sh

@@ -106,16 +106,16 @@ static size_t piece_of(const struct ipcshare__call *c, int ago, int rank, size_t
 
 /*
  * In place, the holder's array has operands, too: each is read in the same step of the same rank as it is written
- * over, and nobody else reads it.
+ * over, and nobody else reads it. @before: what the part before has left; NULL: this is the first.
  */
-static void fold_at(const struct ipcshare__call *c, int part, size_t at, size_t n)
+static void fold_at(const struct ipcshare__call *c, int leader, const char *before, size_t at,
+		    size_t n)
 {
 	const struct ipcshare__reach *ranks = c->offered->ranks;
-	int leader = holder(c, part);
 	char *acc = ranks[leader].to + at;
-	const char *x = (part ? ranks[holder(c, part - 1)].to : ranks[leader].from) + at;
+	const char *x = (before ? before : ranks[leader].from) + at;
 
-	for (int r = part ? leader : leader + 1; r < c->group->size; r++) {
+	for (int r = before ? leader : leader + 1; r < c->group->size; r++) {
 		if (ipcshare__border_divides(border_of(c), leader, r))
 			continue;
 		ipcshare__fold(&c->fold, acc, x, ranks[r].from + at, n / c->size);
@@ -123,10 +123,17 @@ static void fold_at(const struct ipcshare__call *c, int part, size_t at, size_t 
 	}
 	if (x != acc) /* one alone */
 		memcpy(acc, x, n);
-	for (int r = 0; is_last(c) && r < c->group->size; r++)
-		if (!ipcshare__border_divides(border_of(c), c->group->rank, r) &&
-		    ranks[r].to + at != acc)
-			memcpy(ranks[r].to + at, acc, n);
+}
+
+/* The result, to the others of the last part. */
+static void give(const struct ipcshare__call *c, int leader, size_t at, size_t n)
+{
+	const struct ipcshare__border *b = border_of(c);
+	const struct ipcshare__reach *ranks = c->offered->ranks;
+
+	for (int k = 1; k < b->mates[leader]; k++)
+		memcpy(ranks[ipcshare__border_mate(b, leader, k)].to + at, ranks[leader].to + at,
+		       n);
 }
 
 static void count_far(const struct ipcshare__call *c, size_t bytes)
@@ -137,12 +144,17 @@ static void count_far(const struct ipcshare__call *c, size_t bytes)
 
 static void fold_piece(const struct ipcshare__call *c)
 {
-	int part = ipcshare__border_part(border_of(c), c->group->rank);
-	size_t at = 0, len = piece_of(c, part, c->group->rank, &at);
+	const struct ipcshare__border *b = border_of(c);
+	int part = ipcshare__border_part(b, c->group->rank), leader = holder(c, part);
+	const char *before = part ? c->offered->ranks[holder(c, part - 1)].to : NULL;
+	size_t at = 0, len = piece_of(c, part, c->group->rank, &at), n;
 
-	for (size_t done = 0; done < len; done += IPCSHARE__FOLD_STEP)
-		fold_at(c, part, at + done,
-			len - done < IPCSHARE__FOLD_STEP ? len - done : IPCSHARE__FOLD_STEP);
+	for (size_t done = 0; done < len; done += n) {
+		n = len - done < IPCSHARE__FOLD_STEP ? len - done : IPCSHARE__FOLD_STEP;
+		fold_at(c, leader, before, at + done, n);
+		if (part == b->parts - 1)
+			give(c, leader, at + done, n);
+	}
 	count_far(c, part ? len : 0);
 }
 
