@@ -27,7 +27,7 @@ static const struct shape {
 	{ "2 packages in turn", 4, { AT(0, 0), AT(1, 1), AT(0, 0), AT(1, 1) },
 	  { 1, 2 }, { 4, 8 }, { 3, 4 } },
 	{ "2 packages, 2 NUMA nodes each", 4, { AT(0, 0), AT(0, 1), AT(1, 2), AT(1, 3) },
-	  { 1, 2 }, { 4, 8 }, { 0, 0 } },
+	  { 1, 2 }, { 4, 8 }, { 0, 4 } },
 	{ "2 NUMA nodes", 4, { AT(0, 1), AT(0, 0), AT(0, 0), AT(0, 1) },
 	  { 1, 2 }, { 4, 8 }, { 3, 4 } },
 	{ "3 packages", 6, { AT(0, 0), AT(1, 1), AT(2, 2), AT(0, 0), AT(1, 1), AT(2, 2) },
@@ -97,7 +97,7 @@ static void is_relayed(struct test_rank *me, void *arg)
 			for (int in_place = 0; in_place < 2; in_place++) {
 				makes_call(&run, COLL_BCAST, counts[i], in_place, s->bcast[!relayed]);
 				makes_call(&run, COLL_ALLGATHER, counts[i], in_place, s->allgather[!relayed]);
-				if (s->allreduce[!relayed] || !is_divided(s))
+				if (!relayed || s->allreduce[0] || !is_divided(s))
 					makes_call(&run, COLL_ALLREDUCE, counts[i], in_place, s->allreduce[!relayed]);
 			}
 		CHECK_STATUS(ipcshare_set_free(set), 0);
